@@ -19,14 +19,17 @@ from votecast.types import Run
 STEP = "step.json"
 LOG = "CHEAP_LOG"
 """Environment variable: a file that gets a line for every step."""
+PREDICTED = "CHEAP_PREDICTED"
+"""Environment variable: a file that gets a line for every prediction outside of `fit`, with its number of rows."""
 
 
 class CheapSettings(Settings):
-    """Training steps, position bias and whether it is declared."""
+    """Training steps, position bias and whether it is declared; whether both orders are averaged."""
 
     steps: int = 3
     bias_to_a: float = 0.0
     declares_order: bool = True
+    averages: bool = False
 
 
 class Lengths:
@@ -54,7 +57,11 @@ class CheapModel(Model[Lengths]):
 
     @property
     def order_matters(self) -> bool:
-        return self.settings.declares_order and self.settings.bias_to_a != 0
+        return self.settings.averages or (self.settings.declares_order and self.settings.bias_to_a != 0)
+
+    @property
+    def averages_orders(self) -> bool:
+        return self.settings.averages
 
     def prepare(self, battles: Battles) -> Lengths:
         a, b = ([len(text) for text in battles.text(name)] for name in ("response_a", "response_b"))
@@ -71,7 +78,7 @@ class CheapModel(Model[Lengths]):
             kept = json.loads(step.read_text())
             done, self.weights = kept["done"], np.array(kept["weights"])
         for number in range(done, self.settings.steps):
-            gap = targets - self.predict(prepared)
+            gap = targets - self._predict(prepared)
             apart = prepared.x[:, 0] - prepared.x[:, 1]
             pull = [(gap[:, 0] - gap[:, 1]) @ apart, gap[:, 2].sum()]
             self.weights = self.weights + 0.5 * np.array(pull) / len(prepared)
@@ -85,6 +92,12 @@ class CheapModel(Model[Lengths]):
         return self
 
     def predict(self, prepared: Lengths) -> np.ndarray:
+        if log := os.environ.get(PREDICTED):
+            with Path(log).open("a") as file:
+                file.write(f"{len(prepared)}\n")
+        return self._predict(prepared)
+
+    def _predict(self, prepared: Lengths) -> np.ndarray:
         strength = self.weights[0] * (prepared.x[:, 0] - prepared.x[:, 1])
         kind = self.settings.bias_to_a
         logits = np.column_stack([strength + kind, -strength - kind, np.full(len(prepared), self.weights[1])])

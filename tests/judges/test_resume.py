@@ -13,21 +13,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.judges.cheap import LOG, STEP
+from tests.judges.cheap import LOG, PREDICTED, STEP
 
 import votecast
+from votecast.cli import main
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.data.work_folder import hold_work_folder, work_folder
 from votecast.errors import ArtifactError, ConfigError, DataError
-from votecast.judges import cross_validation
+from votecast.judges import cross_validation, held_out_shards
 from votecast.judges import train as train_module
 from votecast.judges.trained import TrainedJudge
 from votecast.models import registry
 from votecast.types import Run
 
 SMALL = {"folds.n": 2}
-OPERATIONS = [(Path, "replace"), (Path, "write_text"), (Path, "mkdir"), (os, "fsync"), (cross_validation, "save_file")]
+OPERATIONS = [(Path, "replace"), (Path, "write_text"), (Path, "mkdir"), (os, "fsync"), (held_out_shards, "save_file")]
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +100,8 @@ def test_an_error_at_any_write_flush_or_rename_does_not_change_the_result(
     votes: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None, kill: bool, final: str
 ) -> None:
     settings = SMALL | {"final": final}
+    if final == "average":
+        monkeypatch.setattr(held_out_shards, "SHARD_TOKENS", 250)  # two shards a fold
     faults = Faults(monkeypatch, tmp_path)
     faults.arm(-1, kill=False)
     whole = votecast.train("cheap", votes, out=tmp_path / "whole", overrides=settings)
@@ -146,6 +149,56 @@ def test_finished_folds_are_reused(
     assert not any(step.startswith("fold_0") for step in steps)
     assert {"fold_1 0", "all 0"} <= set(steps)
     assert not work.exists()
+
+
+def test_held_out_rows_that_are_predicted_are_kept(
+    votes: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    monkeypatch.setenv(PREDICTED, str(tmp_path / "predicted"))
+    monkeypatch.setattr(held_out_shards, "SHARD_TOKENS", 100)
+    settings, seen = SMALL | {"final": "average", "model.averages": True}, list[tuple[int, int]]()
+    whole = votecast.train("cheap", votes, out=tmp_path / "whole", overrides=settings, progress=progress_of(seen, 99))
+    assert sum(map(int, (tmp_path / "predicted").read_text().split())) == 60  # every row once, in one pass
+    assert seen[:6] == [(0, 30), (6, 30), (12, 30), (18, 30), (24, 30), (30, 30)]
+    (tmp_path / "predicted").unlink()
+    with pytest.raises(KilledError):
+        votecast.train("cheap", votes, out=tmp_path / "judge", overrides=settings, progress=progress_of([], 18))
+    votecast.train("cheap", votes, out=tmp_path / "judge", overrides=settings, resume=True)
+    assert sum(map(int, (tmp_path / "predicted").read_text().split())) == 60
+    assert bytes_of(tmp_path / "judge") == bytes_of(tmp_path / "whole")
+    monkeypatch.undo()
+    monkeypatch.setitem(registry.FAMILIES, "cheap", "tests.judges.cheap:CheapModel")
+    one = TrainedJudge("cheap", settings).fit(votes).fitted.out_of_fold  # one shard a fold
+    assert one.raw.tobytes() == whole.fitted.out_of_fold.raw.tobytes()
+
+
+def progress_of(seen: list[tuple[int, int]], most: int) -> Callable[[str, int, int], None]:
+    """Record the progress of predictions; die once so many rows of a fold are predicted."""
+
+    def _progress(what: str, done: int, steps: int) -> None:
+        if what == "predicting held-out rows":
+            seen.append((done, steps))
+            if done == most:
+                raise KilledError
+
+    return _progress
+
+
+def test_processes_of_a_launch_share_the_held_out_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "--rows", "80", "--out", "votes.csv"]) == 0
+    words = ["train", "cheap", "--train", "votes.csv", "--folds.n", "2", "--final", "average"]
+    assert main([*words, "--out", "alone"]) == 0
+    launch = {"WORLD_SIZE": "2", "CHEAP_SHARD_TOKENS": "100"}
+    ranks = [
+        run(tmp_path, *words, "--out", "judge", **launch, RANK=str(rank), CHEAP_PREDICTED=f"predicted{rank}")
+        for rank in (0, 1)
+    ]
+    assert "log loss" in wait(ranks[0])
+    assert wait(ranks[1]) == ""
+    found = [sum(map(int, (tmp_path / f"predicted{rank}").read_text().split())) for rank in (0, 1)]
+    assert abs(found[0] - found[1]) < 20
+    assert bytes_of(tmp_path / "judge") == bytes_of(tmp_path / "alone")
 
 
 def test_a_fit_finds_its_own_checkpoints_and_leaves_none(
@@ -224,10 +277,12 @@ def test_a_finished_judge_is_not_made_again_but_another_one_is_in_the_way(
 
 
 CHILD = """
-import sys
+import os, sys, time
 from votecast.models import registry
+from votecast.judges import held_out_shards
 registry.FAMILIES["cheap"] = "tests.judges.cheap:CheapModel"
-import tests.judges.cheap as cheap, time
+held_out_shards.SHARD_TOKENS = int(os.environ.get("CHEAP_SHARD_TOKENS", held_out_shards.SHARD_TOKENS))
+import tests.judges.cheap as cheap
 fit = cheap.CheapModel.fit
 def slow(self, prepared, *args):
     time.sleep(0.05)
@@ -238,24 +293,27 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_killed_process_resumes(tmp_path: Path) -> None:
+def run(folder: Path, *words: str, **settings: str) -> subprocess.Popen[bytes]:
+    """Start a command in a folder, with settings of the environment."""
     root = Path(__file__).parents[2]
     path = os.pathsep.join([str(root), str(root / "src"), os.environ["PYTHONPATH"]])
-    environment = os.environ | {"PYTHONPATH": path}
+    environment = os.environ | {"PYTHONPATH": path} | settings
+    command = [sys.executable, "-c", CHILD, *words]
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait(child: subprocess.Popen[bytes]) -> str:
+    """Return what a command that succeeds has printed."""
+    out, err = child.communicate(timeout=300)
+    assert child.returncode == 0, err.decode()
+    return out.decode()
+
+
+def test_a_killed_process_resumes(tmp_path: Path) -> None:
     train = ["train", "cheap", "--train", "votes.csv", "--folds.n", "8", "--final", "average"]
-
-    def run(*words: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", CHILD, *words]
-        return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def wait(child: subprocess.Popen[bytes]) -> str:
-        out, err = child.communicate(timeout=300)
-        assert child.returncode == 0, err.decode()
-        return out.decode()
-
-    wait(run("simulate", "--rows", "80", "--out", "votes.csv"))
-    shown = wait(run(*train, "--out", "whole"))
-    with run(*train, "--out", "judge") as child:
+    wait(run(tmp_path, "simulate", "--rows", "80", "--out", "votes.csv"))
+    shown = wait(run(tmp_path, *train, "--out", "whole"))
+    with run(tmp_path, *train, "--out", "judge") as child:
         until = time.monotonic() + 300
         while not (tmp_path / ".judge.work" / "fold_3" / "done").exists():
             assert child.poll() is None
@@ -263,7 +321,7 @@ def test_a_killed_process_resumes(tmp_path: Path) -> None:
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
     assert not (tmp_path / "judge").exists()
-    assert wait(run(*train, "--out", "judge", "--resume")) == shown.replace("whole", "judge")
+    assert wait(run(tmp_path, *train, "--out", "judge", "--resume")) == shown.replace("whole", "judge")
     assert bytes_of(tmp_path / "judge") == bytes_of(tmp_path / "whole")
     assert {path.name for path in tmp_path.iterdir()} >= {"judge", "whole"}
     assert not (tmp_path / ".judge.work").exists()

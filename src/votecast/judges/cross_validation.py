@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
 from votecast import __version__
 from votecast.artifacts import is_whole, write_part
@@ -24,6 +23,7 @@ from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.work_folder import begin_work
 from votecast.errors import ConfigError, DataError
+from votecast.judges.held_out_shards import DONE, Both, predict_in_shards, read_predictions, write_predictions
 from votecast.judges.out_of_fold import Fitted, OutOfFold, check_distributions, describe_votes
 from votecast.judges.recipe import Recipe
 from votecast.models.base import Model, Prepared
@@ -32,7 +32,7 @@ from votecast.splits import Folds, PromptHashes, make_folds
 from votecast.splits.settings import only_beyond
 from votecast.types import Ints, Probabilities, Run, swap_columns
 
-DONE, MEMBER, PREDICTIONS = "done", "member", "predictions.safetensors"
+MEMBER = "member"
 SAME = 1e-6
 """Predictions for swapped responses that differ by less are the same."""
 
@@ -41,9 +41,6 @@ _PROBED_ROWS = 256
 
 _NOT_OF_A_FOLD = {"name", "description", "calibration", "final"}
 """Settings that no single fold depends on: a resumed run reuses finished folds even if these changed."""
-
-Both = tuple[Probabilities, Probabilities]
-"""Uncalibrated predictions of the same rows in the given and the swapped order, shape (n, 3) each."""
 
 
 def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: Run) -> Fitted:
@@ -172,6 +169,7 @@ class _Fitter:
         run.progress("preparing", 0, 1)
         self.model = family(recipe.family)(recipe.model, seed=recipe.seed)
         self.prepared = self.model.prepare(battles)
+        self.cut = self.model.truncation(self.prepared)
         self._prepared_swapped: Prepared | None = None
         self.members: list[Model] = []
         self.stored: list[Path] = []
@@ -185,8 +183,7 @@ class _Fitter:
         done = None if run.folder is None else run.folder / DONE
         # a finished part of an earlier run; one whose hashes do not match is fitted again
         if done is not None and is_whole(done) and (not keep or (done / MEMBER).is_dir()):
-            arrays = load_file(done / PREDICTIONS)
-            found = arrays["raw"], arrays["swapped"]
+            found = read_predictions(done)
             if keep:
                 self.members.append(family(recipe.family).load(done / MEMBER, recipe.model, seed=recipe.seed))
                 self.members[-1].release()
@@ -196,7 +193,7 @@ class _Fitter:
             member = family(recipe.family)(recipe.model, seed=recipe.seed)
             rows = self.targets[train], self.weights[train], self.clusters[train]
             member = member.fit(self.prepared.take(train), *rows, run)
-            found = self._predict_both(member, held_out) if len(held_out) else (np.empty((0, 3)), np.empty((0, 3)))
+            found = self._predict_held_out(member, held_out, run)
             member.release()
             self.members += [member] if keep else []
             if done is not None and is_main:
@@ -209,13 +206,23 @@ class _Fitter:
                     shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         return found
 
-    def _predict_both(self, member: Model, rows: Ints) -> Both:
-        """Predict in both orders; only a few swapped rows for a family that ignores the order, if these agree."""
-        name = self.recipe.name
+    def _predict_held_out(self, member: Model, held_out: Ints, run: Run) -> Both:
+        """Predict held-out rows in both orders; the processes of a launch share them."""
+        if not len(held_out):
+            return np.empty((0, 3)), np.empty((0, 3))
+        lengths = None if self.cut is None else self.cut.kept[held_out].sum(axis=1)
+        return predict_in_shards(partial(self._predict_both, member, held_out), lengths, len(held_out), run)
+
+    def _predict_both(self, member: Model, held_out: Ints, some: Ints, shards: int) -> Both:
+        """Predict some held-out rows in both orders; only a few swapped ones for a family that ignores the order."""
+        name, rows = self.recipe.name, held_out[some]
         raw = check_distributions(member.predict(self.prepared.take(rows)), name)
-        if not member.order_matters:
+        reads_order = any(leaf.order_matters and not leaf.averages_orders for leaf in member.leaves())
+        if member.order_matters and not reads_order:
+            return raw, swap_columns(raw)  # the mean over both orders is the same in either
+        if not reads_order:
             # a few rows show whether the family keeps that promise, at a fraction of the time
-            few = rows[:_PROBED_ROWS]
+            few = rows[: -(-_PROBED_ROWS // shards)]
             probed = self.model.prepare(self.battles.take(few).swapped())
             if _order_gap(raw[: len(few)], check_distributions(member.predict(probed), name)) <= SAME:
                 return raw, swap_columns(raw)
@@ -242,8 +249,7 @@ class _Fitter:
 
     def calibrated(self, held: OutOfFold, hashes: PromptHashes, facts: dict[str, object]) -> Fitted:
         """Calibrate on the out-of-fold rows, and join the parts of the judge."""
-        cut = self.model.truncation(self.prepared)
-        facts |= {"inputs": self.inputs} | ({} if cut is None else {"cut": cut.to_dict()})
+        facts |= {"inputs": self.inputs} | ({} if self.cut is None else {"cut": self.cut.to_dict()})
         calibrator = make_calibrator(self.recipe.calibration.method)
         calibrator.fit(held.raw, held.targets, held.weights, clusters=held.clusters)
         return Fitted(self.members, calibrator, held, hashes, facts, tuple(self.stored))
@@ -259,5 +265,4 @@ def _write_part(folder: Path, found: Both, member: Model | None) -> None:
     if member is not None:
         (folder / MEMBER).mkdir()
         member.save(folder / MEMBER)
-    arrays = dict(zip(("raw", "swapped"), map(np.ascontiguousarray, found), strict=True))
-    save_file(arrays, folder / PREDICTIONS)
+    write_predictions(folder, found)
