@@ -60,6 +60,12 @@ def test_only_the_present_step_is_shown(terminal: io.StringIO) -> None:
         bars.steps("training", 2, 5)
         assert until_shown(terminal, "2/5")
         assert "reading" not in terminal.getvalue()
+        bars.steps("predicting", 1, 7)
+        assert until_shown(terminal, "1/7")
+        terminal.truncate(0)
+        bars.steps("training", 3, 9)
+        assert until_shown(terminal, "3/9")
+        assert "predicting" not in terminal.getvalue()
 
 
 def test_quick_work_shows_no_bar(terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,9 +189,9 @@ class Bars:
         count = f"{done:,}/{total:,}" if total else f"{done:,}" if done else ""
         self._now = f"{name} {count}".strip()
         if self._progress is not None:
-            if name not in self._tasks:
-                for earlier in self._tasks.values():
-                    self._progress.update(earlier, visible=False)
+            if name not in self._tasks:  # a step that comes again, as in the next fold, begins with its own time
+                for earlier in [*self._tasks]:
+                    self._progress.remove_task(self._tasks.pop(earlier))
                 self._tasks[name] = self._progress.add_task(name, total=total, count=count)
             self._progress.update(self._tasks[name], completed=done, total=total, count=count)
 
