@@ -15,8 +15,9 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_RUN = {"run_all", "train_bundled", "train_smollm2", "reward_votes"}
-"""This file, those that train a judge to be kept, and the one that measures a judge made by these."""
+NOT_RUN = {"run_all", "train_bundled", "train_smollm2", "reward_votes", "full_size"}
+"""This file, those that train a judge to be kept, the one that measures a judge made by these, and a rehearsal of hours
+that takes the name of a system."""
 
 
 def names() -> list[str]:

@@ -1,0 +1,189 @@
+"""Rehearse a reference system at its true size, without its weights and without a GPU.
+
+    python benchmarks/full_size.py gemma2_9b --work FOLDER [--layers 12] [--length 256]
+    python benchmarks/full_size.py gemma2_9b --work FOLDER --try     # the same path with a small model
+
+A checkpoint in the layout and size of the hub is written from seeded random bytes. The shipped recipe then runs on it
+as a user runs it, by the command line: two steps of training on each of two folds, killed after the first checkpoint
+and resumed, averaged, ten rows predicted, and merged where there are adapters. Printed are seconds, peak memory (all of
+it, and without pages of files, which the system can take back) and disk of every step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from _checkpoints import CONFIGS, write_checkpoint
+
+RECIPES = {
+    "deberta_v3_large": "deberta_v3_large",
+    "internlm2_1_8b": "internlm2_reward",
+    "internlm2_7b": "internlm2_reward",
+    "internlm2_20b": "internlm2_reward",
+    "gemma2_9b": "gemma2_9b_qlora",
+    "llama31_8b": "llama31_8b_lora",
+}
+SMALL = {
+    "hidden_size": 64,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "intermediate_size": 128,
+}
+ROWS, PREDICTED = 16, 10
+REWARD = "internlm2_reward"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a step took: seconds, GB of memory at its peak, GB on disk afterwards."""
+
+    name: str
+    seconds: float
+    peak: float
+    peak_own: float
+    peak_gpu: float
+    disk: float
+
+
+class Rehearsal:
+    """The steps of one system, in a folder."""
+
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self.asked, self.work, self.steps = asked, asked.work / asked.system, list[Step]()
+        self.recipe, self.has_gpu = RECIPES[asked.system], bool(shutil.which("nvidia-smi"))
+        self.config = CONFIGS[asked.system] | (
+            {key: value for key, value in SMALL.items() if key in CONFIGS[asked.system]} if asked.try_small else {}
+        )
+        if asked.layers:
+            self.config["num_hidden_layers"] = asked.layers
+        self.model, self.votes, self.judge = (self.work / name for name in ("model", "votes.csv", "judge"))
+
+    def run(self) -> None:
+        """Run all steps, and print each as it ends."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir(parents=True)
+        began = time.monotonic()
+        size = write_checkpoint(self.config, self.model)
+        self._add(Step("write the checkpoint", time.monotonic() - began, 0, 0, 0, size / 1e9))
+        self._votecast("simulate", f"--rows={ROWS}", "--out", self.votes, quiet=True)
+        predict = ["predict", "--input", self.votes, f"--limit={PREDICTED}", "--out", self.work / "p.csv", "--judge"]
+        if self.recipe == REWARD:
+            # as published: no votes; fp16, its own arithmetic, is for GPUs
+            self._votecast(
+                *predict, f"recipe:{REWARD}", *self._shared(), "--model.compute=auto", name="predict 10 rows"
+            )
+            return
+        train = ["train", self.recipe, *self._shared(), *self._training(), "--train", self.votes, "--out", self.judge]
+        self._votecast(*train, name="train, killed after a checkpoint", until=self._has_checkpoint)
+        self._votecast(*train, "--resume", name="resume, two folds, average")
+        self._votecast(*predict, self.judge, name="predict 10 rows")
+        if self.recipe != "deberta_v3_large":
+            merged = self.work / "merged"
+            self._votecast("merge", "--judge", self.judge, "--out", merged, name="merge the adapters")
+
+    def _shared(self) -> list[str]:
+        found = [f"--model.name={self.model}", f"--model.text.max_length={self.asked.length}"]
+        return [*found, f"--model.weights={self.asked.weights}"] if self.asked.weights else found
+
+    def _training(self) -> list[str]:
+        """Two steps on each of two folds, and adapters on the upper layers that there are."""
+        learn = {"max_steps": 2, "batch_size": 2, "save_every": 1, "eval_every": 1, "log_every": 1}
+        found = ["--folds.n=2", *(f"--model.training.{key}={value}" for key, value in learn.items())]
+        layers, first = self.config["num_hidden_layers"], 16
+        if self.recipe != "deberta_v3_large" and layers != CONFIGS[self.asked.system]["num_hidden_layers"]:
+            found.append(f"--model.adapter.layers=[{min(first, layers // 2)},{layers - 1}]")
+        return found
+
+    def _has_checkpoint(self) -> bool:
+        return any(self.work.glob(".judge.work/**/checkpoints/step-*"))
+
+    def _votecast(
+        self, *words: object, name: str = "", until: Callable[[], bool] | None = None, quiet: bool = False
+    ) -> None:
+        """Run a command to its end, or kill it as soon as `until` holds, and record what it took."""
+        command = [sys.executable, "-m", "votecast", *map(str, words)]
+        began, peak, own, gpu = time.monotonic(), 0.0, 0.0, 0.0
+        log = self.work / "log.txt"
+        with log.open("a") as out:
+            out.write(f"\n$ {' '.join(command)}\n")
+            out.flush()
+            process = subprocess.Popen(command, stdout=out, stderr=out, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+            killed = False
+            while process.poll() is None:
+                total, anonymous = _memory(process.pid)
+                peak, own = max(peak, total), max(own, anonymous)
+                gpu = max(gpu, _gpu_memory()) if self.has_gpu else 0.0
+                if until is not None and until():
+                    process.send_signal(signal.SIGKILL)
+                    killed = True
+                time.sleep(0.05)
+        if process.returncode and not killed:
+            raise SystemExit(f"{name or words[0]} failed; the end of {log}:\n{log.read_text()[-3000:]}")
+        if until is not None and not killed:
+            raise SystemExit(f"{name} ended before it wrote a checkpoint")
+        if not quiet:
+            self._add(Step(name, time.monotonic() - began, peak, own, gpu, _disk(self.work)))
+
+    def _add(self, step: Step) -> None:
+        self.steps.append(step)
+        gpu = f"   GPU {step.peak_gpu:6.2f} GB" if self.has_gpu else ""
+        print(
+            f"{step.name:36s} {step.seconds:8.0f} s   peak {step.peak:6.2f} GB, own {step.peak_own:6.2f} GB{gpu}   "
+            f"disk {step.disk:6.1f} GB",
+            flush=True,
+        )
+
+
+def _memory(process: int) -> tuple[float, float]:
+    """GB that a process holds: all of it, and without pages of files."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return 0.0, 0.0
+    found = {key: value for key, _, value in (line.partition(":") for line in lines)}
+    total, own = (int(found[key].split()[0]) / 1e6 if key in found else 0.0 for key in ("VmRSS", "RssAnon"))
+    return total, own
+
+
+def _gpu_memory() -> float:
+    """GB in use on the fullest GPU."""
+    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return max(int(line) for line in listed.split()) * 1.048576e-3
+
+
+def _disk(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("system", choices=RECIPES)
+    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoint and judges; it is kept")
+    parser.add_argument("--layers", type=int, help="fewer layers of the true width")
+    parser.add_argument("--length", type=int, default=256, help="tokens of a sequence")
+    parser.add_argument("--weights", choices=("bf16", "nf4"), help="in place of what the recipe of a decoder says")
+    parser.add_argument("--try", dest="try_small", action="store_true", help="a small model on the same path")
+    asked = parser.parse_args()
+    rehearsal = Rehearsal(asked)
+    size = f"{rehearsal.config['num_hidden_layers']} layers of width {rehearsal.config['hidden_size']}"
+    print(f"{asked.system}: {size}, {asked.length} tokens, {os.cpu_count()} processors", flush=True)
+    rehearsal.run()
+    found = {"system": asked.system, "config": rehearsal.config, "steps": [asdict(s) for s in rehearsal.steps]}
+    (rehearsal.work / "figures.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
