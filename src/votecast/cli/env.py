@@ -60,9 +60,9 @@ def _describe_torch() -> str:
     except (ImportError, OSError) as error:
         # installed and broken, such as without a CUDA library
         return f"torch does not start: {error}"
-    from votecast.training.mixed_precision import choose_precision
+    from votecast.config.precision import choose_precision
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     names = [torch.cuda.get_device_name(each) for each in range(torch.cuda.device_count())]
     where = f"{', '.join(names)}, CUDA {torch.version.cuda}" if names else f"CPU, {torch.get_num_threads()} threads"
-    return f"{where}, computing in {choose_precision('auto', device)}"
+    return f"{where}, computing in {choose_precision('auto', device, setting='precision')}"

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from votecast.config.machine import keep_memory, usable_cores
+from votecast.config.precision import arithmetic_of, choose_precision
 from votecast.errors import ConfigError, JudgeError
 from votecast.inference.backbones import backbone_of, copy_around_backbone, is_spread
 from votecast.inference.decoder_pass import DecoderStack
@@ -34,6 +35,8 @@ from votecast.types import Progress, no_progress
 logger = logging.getLogger(__name__)
 
 Vectors = NDArray[np.float32]
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # The states of 1,024 tokens fit into the cache of a CPU; CUDA needs many more to be busy.
 CPU_TOKENS, CUDA_TOKENS = 1024, 131_072
@@ -213,14 +216,26 @@ def dtype_of(settings: InferenceSettings, device: torch.device) -> torch.dtype:
     Raises:
         ConfigError: If the device cannot compute in this precision.
     """
-    if settings.precision == "auto":
-        rounds = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if rounds else torch.float32
-    if settings.precision == "int8" and (device.type != "cpu" or not int8_works()):
+    wanted = settings.precision
+    if wanted == "int8":
+        if device.type == "cpu" and int8_works():
+            return torch.int8
         raise ConfigError(
             f"inference.precision is int8, which {device} does not have here; allowed are auto, fp32 and bf16"
         )
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.int8}[settings.precision]
+    if wanted == "auto" and not (device.type == "cuda" and arithmetic_of(device).bf16):
+        return torch.float32
+    return DTYPES[choose_precision(wanted, device, setting="inference.precision")]
+
+
+def check_inference(settings: InferenceSettings) -> None:
+    """Check, before a model is loaded, that the devices exist and compute in the precision of the settings.
+
+    Raises:
+        ConfigError: Naming the device, and what is allowed there.
+    """
+    for device in devices_of(settings):
+        dtype_of(settings, device)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from votecast.config import machine
 from votecast.training.checkpoints import Checkpoints
-from votecast.training.mixed_precision import choose_precision
+from votecast.training.mixed_precision import training_precision
 from votecast.training.network import TrainableNetwork
 from votecast.training.optimizer import make_optimizer, make_schedule, moments_of, restore_moments
 from votecast.training.processes import Processes
@@ -108,7 +109,8 @@ class _Training:
             seed=seed,
             group=settings.group if settings.order == "length" else None,
         )
-        self.precision = choose_precision(settings.precision, processes.device)
+        is_sharded = processes.sharding is not None
+        self.precision = training_precision(settings.precision, processes.device, is_sharded=is_sharded)
         self.optimizer = make_optimizer(network, settings)
         self.rate_factor = make_schedule(settings, self.plan.steps)
         self.stepper = Stepper(
@@ -136,6 +138,7 @@ class _Training:
         if not state.finished:
             speed = (state.tokens - before) / max(time.monotonic() - began, 1e-9)
             logger.info("trained %d steps at %.0f tokens a second", state.step, speed)
+            self.stepper.check_skipped(state.step)
             state.finished = True
             if not self.best:
                 with self.average.applied():
@@ -150,16 +153,19 @@ class _Training:
 
     def _step(self, rows: Ints) -> None:
         state, settings = self.state, self.settings
-        factor = self.rate_factor(state.step)
+        # as in transformers, a step that overflowed fp16 is none of the schedule
+        factor = self.rate_factor(state.step - self.stepper.skipped)
         loss, norm, budget = self.stepper.take(rows, step=state.step + 1, budget=state.max_tokens, factor=factor)
         self.average.after_step()
         state.step += 1
         state.max_tokens = budget
         state.tokens += int(self.plan.costs[rows].sum())
-        state.loss, state.losses = state.loss + loss, state.losses + 1
-        if self._is_due(settings.log_every):
+        if math.isfinite(loss):
+            state.loss, state.losses = state.loss + loss, state.losses + 1
+        if self._is_due(settings.log_every) and state.losses:
             figures = {"loss": state.loss / state.losses, "learning_rate": settings.learning_rate * factor}
-            self._record({**figures, "grad_norm": norm, "tokens": state.tokens})
+            figures |= {"grad_norm": norm} if math.isfinite(norm) else {}  # JSON has no infinity
+            self._record({**figures, "tokens": state.tokens, **self.stepper.scaling})
             state.loss, state.losses = 0.0, 0
         if self._is_due(settings.eval_every):
             self._evaluate()
@@ -211,8 +217,7 @@ class _Training:
         # every process sends its parts, and the first one writes
         gathered = {name: gather_tensors(tensors, keep=self.processes.is_first) for name, tensors in groups.items()}
         if self.processes.is_first:
-            scaler = {"scaler": self.stepper.scaler.state_dict(), "overflows": self.stepper.overflows}
-            state = asdict(self.state) | {"records": self.journal.records} | scaler
+            state = asdict(self.state) | {"records": self.journal.records, "scaling": self.stepper.state()}
             self.checkpoints.save(self.state.step, gathered, state)
         self.processes.wait()
 
@@ -233,8 +238,7 @@ class _Training:
         restore_moments(self.optimizer, self.weights, checkpoint.tensors("optimizer"))
         self.average.restore(checkpoint.tensors("average"), self.state.step)
         self.best = checkpoint.tensors("best")
-        self.stepper.scaler.load_state_dict(state["scaler"])
-        self.stepper.overflows = state["overflows"]
+        self.stepper.restore(state["scaling"])
         logger.info("resuming after step %d of %s", self.state.step, checkpoint.path)
         records: list[Record] = state["records"]
         return records

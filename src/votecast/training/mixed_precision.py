@@ -11,31 +11,23 @@ from typing import Literal
 import torch
 
 from votecast.config.extras import need
-from votecast.errors import ConfigError
+from votecast.config.precision import Precision, choose_precision
 
-Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_precision(wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device) -> Precision:
-    """Choose the arithmetic on a device: "auto" takes bf16 where the hardware computes in it, else fp32.
+def training_precision(
+    wanted: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device, *, is_sharded: bool = False
+) -> Precision:
+    """Choose the arithmetic of training on a device: "auto" is bf16 where the hardware has it, else fp16 on GPUs.
+
+    A sharded network, whose loss cannot be scaled, learns in fp32 instead of fp16.
 
     Raises:
-        ConfigError: If fp16 is asked for without a GPU.
+        ConfigError: If the device does not compute in what is asked for.
     """
-    if wanted == "fp16" and device.type != "cuda":
-        raise ConfigError(
-            f"precision is 'fp16' on {device.type}; fp16 needs a CUDA GPU, allowed here are bf16 and fp32"
-        )
-    if wanted != "auto":
-        return wanted
-    # emulated bf16 is slower than fp32
-    has_bf16 = False
-    if device.type == "cuda":
-        has_bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu" and hasattr(torch.cpu, "_is_avx512_bf16_supported"):  # torch has no public function
-        has_bf16 = torch.cpu._is_avx512_bf16_supported()
-    return "bf16" if has_bf16 else "fp32"
+    found = choose_precision(wanted, device, setting="model.training.precision")
+    return "fp32" if is_sharded and wanted == "auto" and found == "fp16" else found
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

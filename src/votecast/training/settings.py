@@ -38,7 +38,8 @@ class TrainingSettings(Settings):
         epsilon: Added to the denominator of AdamW.
         clip: Largest norm of the gradient; None does not clip.
         precision: Arithmetic of the forward pass; weights are always kept in fp32. "auto" takes bf16 on GPUs that have
-            it and on CPUs with avx512_bf16, else fp32; fp16 is for GPUs, guarded against overflow, never chosen alone.
+            it and on CPUs with avx512_bf16, fp16 on GPUs without it such as a T4, else fp32. In fp16 the loss is
+            scaled, and steps that overflow are skipped and counted.
         gradient_checkpointing: Compute activations twice to save memory.
         label_smoothing: Share of every label that is spread evenly over the three outcomes.
         symmetric: Share of the loss taken on the mean probability of both orders; the rest is the mean of their losses.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Module
 
+from votecast.config.precision import Precision
 from votecast.errors import JudgeError
 from votecast.metrics import accuracy, flip_rate, log_loss
-from votecast.training.mixed_precision import Precision, autocast
+from votecast.training.mixed_precision import autocast
 from votecast.training.processes import Processes
 from votecast.training.settings import TrainingSettings
 from votecast.training.sharding import gather_tensor, reshard
@@ -21,6 +24,7 @@ from votecast.types import Ints, swap_columns
 
 logger = logging.getLogger(__name__)
 OVERFLOWS = 25  # fp16 steps in a row that may overflow before training stops
+_WIDER = "set model.training.precision to fp32, or to bf16 on a GPU that has it"
 
 
 class Stepper:
@@ -46,7 +50,9 @@ class Stepper:
         self._weights = data.weights / data.weights.mean()
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=precision == "fp16")
-        self.overflows = 0
+        # now, since a process may have no rows in its first step
+        self.scaler.scale(torch.zeros((), device=processes.device))
+        self.overflows = self.skipped = 0  # steps that overflowed fp16: in a row, and in all
 
     def take(self, rows: Ints, *, step: int, budget: int, factor: float) -> tuple[float, float, int]:
         """Train on rows of all processes together; `factor` is on the peak learning rates.
@@ -72,10 +78,38 @@ class Stepper:
         largest = self._settings.clip or float("inf")
         norm = float(gather_tensor(torch.nn.utils.clip_grad_norm_(self._parameters, largest)))
         self._check_norm(norm, rows, step)
-        self.scaler.step(self._optimizer)
+        self.scaler.step(self._optimizer)  # skips a gradient that overflowed
         self.scaler.update()
+        if self.overflows:
+            what = "the gradient" if not wrong.any() else f"the loss of {self._data.name(rows[wrong.numpy()])}"
+            logger.info("step %d: %s overflowed fp16; the step is skipped, %s", step, what, self.scaling)
         self._optimizer.zero_grad(set_to_none=True)
         return float(losses.mean()), norm, budget
+
+    @property
+    def scaling(self) -> dict[str, float]:
+        """The factor on the loss and the number of skipped steps; empty but in fp16."""
+        return {"loss_scale": self.scaler.get_scale(), "skipped": self.skipped} if self.scaler.is_enabled() else {}
+
+    def check_skipped(self, steps: int) -> None:
+        """Log how many of all steps overflowed fp16.
+
+        Raises:
+            JudgeError: If all did, so that nothing was learnt.
+        """
+        if self.skipped and self.skipped == steps:
+            raise JudgeError(f"all {steps} steps overflowed fp16, and nothing was learnt; {_WIDER}")
+        if self.skipped:
+            logger.info("%d of %d steps were skipped because they overflowed fp16", self.skipped, steps)
+
+    def state(self) -> dict[str, Any]:
+        """Return the factor on the loss and the counts of overflows, for a checkpoint."""
+        return {"scaler": self.scaler.state_dict(), "overflows": self.overflows, "skipped": self.skipped}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state` gave."""
+        self.scaler.load_state_dict(state["scaler"])
+        self.overflows, self.skipped = state["overflows"], state["skipped"]
 
     def _gradient(self, rows: Ints, step: int, budget: int) -> tuple[Tensor, int]:
         """Sum the gradient over passes; out of memory, all processes begin the step again with smaller passes.
@@ -149,10 +183,11 @@ class Stepper:
                 f"step {step}: the gradient is not finite although the losses are; its rows are "
                 f"{self._data.name(rows)}; lower the learning rate, or train in fp32"
             )
+        self.skipped += 1
         if self.overflows > OVERFLOWS:
             raise JudgeError(
                 f"step {step}: {self.overflows} steps in a row overflowed fp16, the last with "
-                f"{self._data.name(rows)}; train this network in bf16 or fp32"
+                f"{self._data.name(rows)}; {_WIDER}"
             )
 
 

@@ -20,8 +20,9 @@ class History:
 
     Args:
         records: The lines of metrics.jsonl: "step", "epoch", and either "loss" (mean since the last line, in nats),
-            "learning_rate", "grad_norm" (before clipping) and "tokens" (trained on so far), or "log_loss", "accuracy"
-            and, where a network has two views, "flip_rate".
+            "learning_rate", "grad_norm" (before clipping; none where it overflowed fp16), "tokens" (trained on so far)
+            and in fp16 "loss_scale" and "skipped" (steps so far that overflowed), or "log_loss", "accuracy" and,
+            where a network has two views, "flip_rate".
         best_step: Step of the kept weights, if they were chosen by validation rows.
         best_log_loss: Their log loss, in nats.
     """

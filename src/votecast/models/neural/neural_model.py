@@ -23,7 +23,7 @@ from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError
 from votecast.features.style import answer_form
-from votecast.inference.engine import Engine
+from votecast.inference.engine import Engine, check_inference
 from votecast.models.base import Model
 from votecast.models.network_model import NetworkModel
 from votecast.models.neural import adapters
@@ -38,6 +38,8 @@ from votecast.text.sequences import Sequences
 from votecast.text.tokenization import Tokenizer
 from votecast.text.truncation import TruncationReport
 from votecast.training.loop import train_network
+from votecast.training.mixed_precision import training_precision
+from votecast.training.processes import Processes
 from votecast.training.settings import TrainingSettings
 from votecast.training.training_rows import Data
 from votecast.types import Floats, Ints, Probabilities, Run
@@ -191,10 +193,14 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         """Train a new network; whole groups are held back to choose the best weights by.
 
         Raises:
-            ConfigError: If the backbone cannot be loaded or has too few positions for the text.
+            ConfigError: If the backbone cannot be loaded, has too few positions for the text, or this machine does not
+                compute in the precision of the settings.
             JudgeError: If a loss is not finite; the message names the step and the rows.
         """
         settings = self.settings
+        # what this machine cannot do is an error now, not after hours of training
+        training_precision(self.training.precision, Processes().device)
+        check_inference(settings.inference)
         network = self.new_network(prepared, targets, weights)
         groups = groups if groups is not None else np.arange(len(prepared))
         if self.offset_settings is not None and prepared.for_offset is not None:
@@ -254,6 +260,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
     def start_engine(self) -> Engine:
         """Return the engine that runs the network in predictions."""
         if self._engine is None:
+            check_inference(self.settings.inference)  # before a model is loaded
             self._engine = Engine(self.fitted, self.settings.inference)
         return self._engine
 
@@ -279,6 +286,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
     def set_inference(self, **inference: object) -> bool:
         """Change settings of `inference` from now on; what was learnt stays."""
         changed = type(self.settings.inference).parse(self.settings.inference.dump() | inference, origin="inference")
+        check_inference(changed)
         self.settings = self.settings.model_copy(update={"inference": changed})
         self._engine = None
         return True

@@ -8,9 +8,10 @@ from typing import Literal
 import torch
 from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
+from votecast.config.precision import Precision, choose_precision
 from votecast.errors import ConfigError
 from votecast.models.neural.hub import silence_transformers
-from votecast.training.mixed_precision import DTYPES, Precision, bitsandbytes, choose_precision
+from votecast.training.mixed_precision import DTYPES, bitsandbytes
 
 Compute = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -77,12 +78,15 @@ def stored_bits(config: PretrainedConfig) -> int | None:
 
 
 def compute_type(compute: Compute) -> Precision:
-    """Return the arithmetic of quantized weights; "auto" is bf16 where the hardware has it, else fp16 on CUDA."""
-    if compute != "auto":
-        return compute
-    cuda = torch.cuda.is_available()
-    found = choose_precision("auto", torch.device("cuda" if cuda else "cpu"))
-    return "fp16" if cuda and found == "fp32" else found
+    """Return the arithmetic of quantized weights; "auto" is bf16 where the hardware has it, else fp16 on GPUs.
+
+    Raises:
+        ConfigError: If the GPU does not compute in what is asked for.
+    """
+    if not torch.cuda.is_available() and compute == "fp16":
+        return compute  # bitsandbytes has it on every CPU
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return choose_precision(compute, device, setting="model.compute")
 
 
 def set_compute_type(compute: Compute, model: PreTrainedModel) -> PreTrainedModel:
