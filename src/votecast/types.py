@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
@@ -41,23 +41,27 @@ def no_progress(*_: object, **__: object) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """Where a resumable run keeps its partial output, and its progress callback.
+    """Where a resumable run keeps its partial output and its logs, and its progress callback.
 
     Args:
         folder: Holds the partial output of an earlier run, or nothing; None keeps nothing on disk.
         progress: Called at every step.
+        name: The judge and the parts of its training that this run is, such as ("deberta", "fold_0").
+        logs: Folder of trackers that write files; it stays when the run is done.
 
     Example:
-        >>> Run().folder is None
-        True
+        >>> Run(name=("deberta",)).within("fold_0").name
+        ('deberta', 'fold_0')
     """
 
     folder: Path | None = None
     progress: Progress = no_progress
+    name: tuple[str, ...] = ()
+    logs: Path | None = None
 
     def within(self, name: str) -> Run:
-        """Return the same run, one folder down."""
-        return Run(self.folder and self.folder / name, self.progress)
+        """Return the part of this run with a name, one folder down."""
+        return replace(self, folder=self.folder and self.folder / name, name=(*self.name, name))
 
 
 def swap_columns(p: Probabilities) -> Probabilities:

@@ -15,6 +15,7 @@ from tests.tolerances import after_training, rounding
 from tests.training.networks import Numbers, Small, numbers
 from torch import Tensor, nn
 
+import votecast
 from votecast.errors import ConfigError, JudgeError, MissingExtraError
 from votecast.training.loop import train_network
 from votecast.training.network import TrainableNetwork
@@ -300,34 +301,66 @@ def test_progress_is_reported_for_every_step() -> None:
     assert reported == [("training steps", step, 5) for step in range(1, 6)]
 
 
-def test_unknown_and_absent_trackers_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"report_to names 'paper'; allowed are .*tensorboard"):
-        train(report_to=("paper",))
-    with pytest.raises((MissingExtraError, ConfigError), match="report_to names 'swanlab'"):
-        train(report_to=("swanlab",))
-
-
-def test_a_tracker_gets_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
+    """Register a tracker of accelerate's own class, and return what it logs by run."""
     from accelerate import tracking
 
-    lines: list[dict[str, Any]] = []
+    pages: dict[str, list[dict[str, Any]]] = {}
 
-    class Notebook:
-        requires_logging_directory = False
+    class Notebook(tracking.GeneralTracker):
+        name = "notebook"
+        requires_logging_directory = True
+        tracker = None
 
-        def __init__(self, name: str) -> None: ...
+        def __init__(self, run_name: str, logging_dir: str) -> None:
+            super().__init__()
+            self.run_name = f"{logging_dir}: {run_name}"
 
-        def store_init_configuration(self, values: dict[str, Any]) -> None: ...
+        def start(self) -> None:
+            self.page = pages[self.run_name] = []
+
+        def store_init_configuration(self, values: dict[str, Any]) -> None:
+            assert values["max_steps"] == 3
 
         def log(self, values: dict[str, Any], step: int) -> None:
-            lines.append({"step": step, **values})
+            if len(self.page) == 2:
+                raise ConnectionError("gone")
+            self.page.append({"step": step, **values})
 
-        def finish(self) -> None: ...
+        def finish(self) -> None:
+            self.page.append({})
 
-    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "notebook", Notebook)
-    monkeypatch.setattr(tracking, "get_available_trackers", lambda: ["notebook"])
-    _, history = train(report_to=("notebook",), max_steps=3)
-    assert lines == history.records
+    monkeypatch.setattr(tracking, "LOGGER_TYPE_TO_CLASS", dict(tracking.LOGGER_TYPE_TO_CLASS))
+    tracking.register_tracker_class(Notebook)
+    return pages
+
+
+def test_unknown_and_absent_trackers_are_refused(notebook: dict[str, list[dict[str, Any]]]) -> None:
+    with pytest.raises(ConfigError, match=r"report_to names 'paper'; allowed are .*tensorboard"):
+        train(report_to="paper")
+    with pytest.raises(MissingExtraError, match=r"report_to names 'comet_ml', .*: pip install comet-ml"):
+        train(report_to=("comet_ml",))
+    with pytest.raises(ConfigError, match="'notebook', which writes files beside the judge folder, and .* has none"):
+        train(report_to=("notebook",))
+    assert not notebook
+    member = {"family": "cross_encoder", "model": {"training": {"report_to": "comet_ml"}}}
+    with pytest.raises(MissingExtraError, match="report_to names 'comet_ml'"):  # before the file is opened
+        votecast.train({"family": "average", "model": {"members": [member]}}, "missing.csv")
+
+
+def test_a_tracker_gets_every_line_and_may_fail(
+    notebook: dict[str, list[dict[str, Any]]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(name=("judge",), logs=tmp_path / "judge.logs")
+    _, history = train(report_to="notebook", max_steps=3, log_every=2, run=run.within("fold_0"))
+    assert notebook == {f"{tmp_path}/judge.logs: judge/fold_0": [*history.records, {}]}
+    assert not caplog.records
+    _, history = train(report_to="notebook", max_steps=3, log_every=1, run=run.within("fold_1"))
+    assert notebook[f"{tmp_path}/judge.logs: judge/fold_1"] == history.records[:2]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the tracker notebook is left out from now on: ConnectionError: gone"
+    ]
 
 
 def test_a_warm_up_of_half_steps_is_refused() -> None:

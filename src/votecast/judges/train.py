@@ -25,6 +25,7 @@ from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.models.registry import family
 from votecast.splits import Folds, folds_from_table
+from votecast.training.tracking import check_trackers, log_folder
 from votecast.types import Progress, Run, no_progress
 
 
@@ -82,6 +83,8 @@ def train(
     is_main = current_launch().is_main
     if out is not None and is_main:
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
+    model = family(settings.family)(settings.model, seed=settings.seed)
+    check_trackers((name for leaf in model.leaves() for name in leaf.report_to), has_folder=out is not None)
     with nullcontext() if out is None else hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
         battles, notes = _read_and_clean(settings, votes, reader, numbers, progress)
         folds = None if folds_from is None else _folds_of(load_judge(folds_from), battles)
@@ -91,7 +94,10 @@ def train(
                 return finished
             check_free(out, overwrite=overwrite, is_folder=True)
 
-        judge = TrainedJudge(settings).fit(battles, folds=folds, run=Run(folder, progress))
+        run = Run(folder, progress, (settings.name,))
+        if out is not None:
+            run = replace(run, name=(Path(out).name,), logs=log_folder(out))
+        judge = TrainedJudge(settings).fit(battles, folds=folds, run=run)
         figures = None
         if is_main:
             progress("measuring", 0, 1)

@@ -139,7 +139,7 @@ class TrainedJudge:
         battles = as_battles(battles)
         if len(battles) == 0:
             raise DataError("there are no battles to fit on; give at least a few hundred votes")
-        run = run or Run(progress=progress)
+        run = run or Run(progress=progress, name=(self.name,))
         if valid is None:
             self._fitted = fit_over_folds(self.recipe, battles, folds, run)
         else:

@@ -140,6 +140,11 @@ class Model(ABC, Generic[P]):
         """Name, revision, sha256 and licence of weights that the member's folder does not hold."""
         return None
 
+    @property
+    def report_to(self) -> tuple[str, ...]:
+        """Trackers that get the records of the training."""
+        return ()
+
     def submodels(self) -> Sequence[Model]:
         """Return the models inside this one; most families have none."""
         return ()

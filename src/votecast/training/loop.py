@@ -25,7 +25,7 @@ from votecast.training.processes import Processes
 from votecast.training.settings import Interval, TrainingSettings
 from votecast.training.sharding import gather_tensors, match_placement, trained_state, write_tensors
 from votecast.training.step import Stepper, evaluate
-from votecast.training.tracking import History, Journal, Record, Trackers
+from votecast.training.tracking import History, Journal, Record
 from votecast.training.training_rows import Data, StepPlan
 from votecast.types import Ints, Run
 
@@ -66,7 +66,9 @@ def train_network(
     machine.set_threads(processes.count)
     devices = [processes.device] if processes.device.type == "cuda" else []
     with torch.random.fork_rng(devices), processes.hold(network, settings) as held:
-        return _Training(held, train, valid, settings, seed, run, processes).finish()
+        training = _Training(held, train, valid, settings, seed, run, processes)
+        with training.journal:
+            return training.finish()
 
 
 @dataclass
@@ -122,8 +124,9 @@ class _Training:
         self.state = _State(max_tokens=settings.max_tokens)
         recipe = self._recipe(seed)
         self.checkpoints = Checkpoints[Tensor](run.folder, keep=settings.keep, recipe=recipe) if run.folder else None
-        self.journal = Journal(run.folder if processes.is_first else None, self._restore())
-        self.trackers = Trackers(settings.report_to if processes.is_first else (), run.folder, settings.dump())
+        records, is_first = self._restore(), processes.is_first
+        report_to = settings.report_to if is_first else ()
+        self.journal = Journal(run if is_first else Run(), records, report_to, settings.dump())
 
     def finish(self) -> History:
         """Train the steps that are left, and write the chosen weights into the network."""
@@ -145,7 +148,6 @@ class _Training:
                     self.best = gather_tensors(trained_state(self.network), copy=True)
             write_tensors(trained_state(self.network), self.best)
             self._save({"weights": self.best})
-        self.trackers.finish()
         return History(self.journal.records, state.best_step, state.best)
 
     def _is_over(self) -> bool:
@@ -182,9 +184,8 @@ class _Training:
         return self.state.step % steps == 0 or self.state.step == self.plan.steps
 
     def _record(self, figures: Record) -> None:
-        record = {"step": self.state.step, "epoch": round(self.state.step / self.plan.epoch_steps, 6), **figures}
-        self.journal.add(record)
-        self.trackers.add(record)
+        epoch = round(self.state.step / self.plan.epoch_steps, 6)
+        self.journal.add({"step": self.state.step, "epoch": epoch, **figures})
 
     def _evaluate(self) -> None:
         """Measure the weights on the validation rows; keep the best, and stop if there were none better for long."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from votecast.config import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Interval = Count | Literal["epoch", "group"]
+Trackers = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+"""Names of trackers; one may be given without a list."""
 
 
 class TrainingSettings(Settings):
@@ -56,7 +58,8 @@ class TrainingSettings(Settings):
         threshold: Smallest gain of log loss that counts as better for `patience`, in nats.
         valid_share: Share of the training rows held back, by groups of one prompt, to choose the weights; 0 keeps the
             last ones.
-        report_to: Trackers of accelerate that get every line of metrics.jsonl, such as "tensorboard".
+        report_to: Trackers of accelerate that get every line of metrics.jsonl, one run for each fold: "tensorboard"
+            (files in `NAME.logs` beside the judge folder), "wandb", "mlflow", "trackio" and others that it knows.
 
     Example:
         >>> TrainingSettings(epochs=5, batch_size=32, learning_rate=5e-5).schedule
@@ -94,7 +97,7 @@ class TrainingSettings(Settings):
     patience: Count | None = None
     threshold: Annotated[float, Field(ge=0)] = 0.0
     valid_share: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    report_to: tuple[str, ...] = ()
+    report_to: Trackers = ()
 
     @model_validator(mode="after")
     def _checked(self) -> Self:

@@ -83,11 +83,11 @@ class KerasTraining:
         """
         recipe = {**made_from, "train": train.digest(), "valid": valid.digest() if valid else None}
         states = Checkpoints[NDArray[Any]](run.folder, keep=1, recipe=recipe, framework="numpy") if run.folder else None
-        done, journal = 0, Journal(run.folder, [])
+        done, journal = 0, Journal(run, [])
         if states is not None and (state := states.latest()) is not None:
             self.network.restore(state.tensors("state"))
             self.best, self._best_loss = state.tensors("best"), state.state["best_loss"]
-            done, journal = state.state["epochs"], Journal(run.folder, state.state["records"])
+            done, journal = state.state["epochs"], Journal(run, state.state["records"])
             logger.info("resuming after epoch %d", done)
         for epoch in range(done, self.settings.epochs):
             draw = int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0])

@@ -106,6 +106,11 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         return found
 
     @property
+    def report_to(self) -> tuple[str, ...]:
+        """Trackers that get the records of the training."""
+        return self.training.report_to
+
+    @property
     def merges(self) -> bool:
         """Whether adapters are added to the weights of the base before predictions."""
         return self.settings.adapter is not None
