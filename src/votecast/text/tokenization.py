@@ -24,6 +24,8 @@ _FILES = (
     "tokenizer.json", "vocab.txt", "vocab.json", "spm.model", "spiece.model", "tokenizer.model",
     "sentencepiece.bpe.model",
 )  # fmt: skip
+# a class of transformers that found no files knows its special tokens alone, and would read every text as unknown
+_LEAST_TOKENS = 16
 # A chat template that prints the date would make predictions depend on the day: this macro hides the function.
 _FIXED_DATE = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
 
@@ -166,6 +168,11 @@ def load_tokenizer(
         ) from error
     if not isinstance(found, transformers.PreTrainedTokenizerFast):
         raise JudgeError(f"the tokenizer of {name} has no fast form; save it with a tokenizer.json")
+    if len(found) < _LEAST_TOKENS:
+        raise ConfigError(
+            f"the tokenizer of {name} has {len(found)} tokens: its files are missing; it needs tokenizer.json, or one "
+            f"of {', '.join(_FILES[1:])}"
+        )
     if found.pad_token_id is None and eos_as_padding and found.eos_token_id is not None:
         found.pad_token = found.eos_token
     if found.pad_token_id is None:

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from votecast.errors import ConfigError
-from votecast.models.neural.hub import loading_model, silence_transformers
+from votecast.models.neural.hub import loading_model
 from votecast.models.neural.packaged_weights import MINILM, SMOLLM2, minilm_folder, smollm2_folder
 from votecast.models.neural.quantization import convert_in_memory
 from votecast.models.neural.weight_files import WEIGHTS, weight_files, weights_digest
@@ -103,7 +103,7 @@ class Source:
         if self.tiny:
             return tiny_tokenizer()
         self.config()  # an unknown name is reported as that of a model, not of a tokenizer
-        with silence_transformers():
+        with loading_model(self.path):
             return load_tokenizer(self.path, revision=self.revision, eos_as_padding=eos_as_padding)
 
     def config(self) -> PretrainedConfig:

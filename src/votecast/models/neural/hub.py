@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import ERROR, getLogger
 from pathlib import Path
 
+from huggingface_hub import constants, get_token
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+    RevisionResolutionError,
+)
 from transformers import PretrainedConfig
 from transformers.utils import logging
 
@@ -44,10 +54,13 @@ def loading_model(name: str) -> Iterator[None]:
     try:
         with silence_transformers():
             yield
-    except (OSError, ValueError, KeyError) as error:
+    except (ConfigError, OSError, ValueError, KeyError, RevisionResolutionError) as error:
+        if (reason := _hub_reason(name, error)) is None and isinstance(error, ConfigError):
+            raise
         raise ConfigError(
-            f"the model {name!r} cannot be loaded{_offline()}: {first_line(error)}; give a folder with "
-            "config.json and weights, or the name of a public model on the Hugging Face hub"
+            reason
+            or f"the model {name!r} cannot be loaded: {first_line(error)}; give a folder with config.json and weights, "
+            "or the name of a model on the Hugging Face hub"
         ) from error
     except RuntimeError as error:
         raise JudgeError(f"the weights of {name!r} do not fit its config.json: {first_line(error)}") from error
@@ -72,9 +85,10 @@ def download_model(name: str, revision: str | None, patterns: list[str]) -> Path
     try:
         with silence_transformers():
             return Path(hub.snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RevisionResolutionError) as error:
         raise ArtifactError(
-            f"the model {name!r} cannot be downloaded{_offline()}: {first_line(error)}; give a folder with its files"
+            _hub_reason(name, error)
+            or f"the model {name!r} cannot be downloaded: {first_line(error)}; give a folder with its files"
         ) from error
 
 
@@ -83,5 +97,46 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
-def _offline() -> str:
-    return " (offline: HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
+def _hub_reason(name: str, error: BaseException) -> str | None:
+    """Say what the hub refused and what to do; None if the hub has no part in the error."""
+    # transformers raises an OSError of its own from that of the hub, which alone says what happened
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    for found in chain:
+        if isinstance(found, GatedRepoError):
+            access = "no token is set" if get_token() is None else "the account of the token in use has no access to it"
+            return (
+                f"the model {name!r} is gated, and {access}; accept its licence at {constants.ENDPOINT}/{name}, then "
+                "log in with `hf auth login`, or set HF_TOKEN to a token of that account"
+            )
+        if isinstance(found, RepositoryNotFoundError):
+            return (
+                f"there is no public model {name!r} on {constants.ENDPOINT}; check the name, or give a folder. For a "
+                "private model log in with `hf auth login`, or set HF_TOKEN"
+            )
+        if isinstance(found, RevisionNotFoundError):
+            return f"the model {name!r} has no such revision; {constants.ENDPOINT}/{name}/commits lists what it has"
+        if isinstance(found, LocalEntryNotFoundError | OfflineModeIsEnabled | RevisionResolutionError):
+            return _without_network(name)
+        if isinstance(found, HfHubHTTPError):
+            return f"{constants.ENDPOINT} refused the model {name!r}: {first_line(found)}; try again later"
+        if isinstance(found, OSError) and found.errno == errno.ENOSPC:
+            return (
+                f"the disk is too full to download the model {name!r} into {constants.HF_HUB_CACHE}; free some space, "
+                "or set HF_HOME to a folder on another disk"
+            )
+    # transformers reports a file that the cache lacks without saying that it could not ask for it
+    if constants.HF_HUB_OFFLINE and isinstance(error, OSError) and not Path(name).expanduser().exists():
+        return _without_network(name)
+    return None
+
+
+def _without_network(name: str) -> str:
+    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
+    return (
+        f"the model {name!r} is not, or not whole, in {constants.HF_HUB_CACHE}, and {why}: it needs config.json, the "
+        "weights (*.safetensors, or *.bin) and the files of its tokenizer. Where there is a network, run "
+        f"`hf download {name} --local-dir FOLDER`, copy FOLDER here, and give it in place of the name: "
+        "--model.name FOLDER"
+    )

@@ -1,0 +1,97 @@
+"""Test what is said of a model that the Hugging Face hub refuses, or that cannot be reached."""
+
+import errno
+from types import SimpleNamespace
+
+import pytest
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from transformers.utils import hub as transformers_hub
+
+from votecast.errors import ConfigError, VotecastError
+from votecast.models.neural import hub
+from votecast.models.neural.backbone import Source, tiny_config
+from votecast.models.neural.hub import download_model
+from votecast.text.tokenization import tiny_tokenizer
+
+NAME = "google/gemma-2-9b-it"
+_RESPONSE = SimpleNamespace(headers={}, request=None)
+
+
+def answered(kind: type[HfHubHTTPError]) -> HfHubHTTPError:
+    return kind("403 Client Error.\n\nCannot access the repo.", response=_RESPONSE)
+
+
+def raised(error: Exception) -> None:
+    raise error
+
+
+OFFLINE = (
+    r"config.json, the weights \(\*.safetensors, or \*.bin\) and the files of its tokenizer. Where there is a network, "
+    rf"run `hf download {NAME} --local-dir FOLDER`, .*--model.name FOLDER$"
+)
+REASONS = {
+    "gated": (
+        answered(GatedRepoError),
+        rf"no token is set; accept .* at https://huggingface.co/{NAME}, then .*hf auth login`, or set HF_TOKEN",
+    ),
+    "unknown or private": (answered(RepositoryNotFoundError), "no public model .*; check the name.*HF_TOKEN"),
+    "an unknown revision": (
+        answered(RevisionNotFoundError),
+        f"no such revision; https://huggingface.co/{NAME}/commits",
+    ),
+    "no network": (LocalEntryNotFoundError("nothing"), f"https://huggingface.co cannot be reached: it needs {OFFLINE}"),
+    "offline": (OfflineModeIsEnabled("nothing"), OFFLINE),
+    "overloaded": (answered(HfHubHTTPError), "refused the model .*: 403 Client Error.; try again later"),
+    "a full disk": (OSError(errno.ENOSPC, "No space left"), "the disk is too full .*set HF_HOME to a folder"),
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_an_answer_of_the_hub_says_what_to_do(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    error, message = REASONS[case]
+
+    refuse = lambda *_, **__: raised(error)  # noqa: E731
+    monkeypatch.setattr(transformers_hub, "hf_hub_download", refuse)
+    monkeypatch.setattr(hub, "get_token", lambda: None)
+    monkeypatch.setattr(hub, "need", lambda _: SimpleNamespace(snapshot_download=refuse))
+    for load in (lambda: Source.of(NAME).config(), lambda: download_model(NAME, None, ["*"])):
+        with pytest.raises(VotecastError, match=message):
+            load()
+
+
+def test_a_token_without_access_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "get_token", lambda: "hf_secret")
+    monkeypatch.setattr(transformers_hub, "hf_hub_download", lambda *_, **__: raised(REASONS["gated"][0]))
+    with pytest.raises(ConfigError, match="the account of the token in use has no access") as error:
+        Source.of(NAME).config()
+    assert "hf_secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(("lacks", "message"), [("model*", OFFLINE), ("tokenizer*", "5 tokens: its files are missing")])
+def test_a_model_that_was_downloaded_in_part(
+    lacks: str, message: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, commit = tmp_path_factory.mktemp("cache"), "a" * 40
+    model = cache / f"models--{NAME.replace('/', '--')}"
+    folder = model / "snapshots" / commit
+    (model / "refs").mkdir(parents=True)
+    (model / "refs" / "main").write_text(commit)
+    tiny_config("gemma2", tiny_tokenizer()).save_pretrained(folder)
+    (folder / "model.safetensors").touch()
+    tiny_tokenizer().save(folder)
+    for path in folder.glob(lacks):
+        path.unlink()
+    for module in (constants, transformers_hub.constants):
+        monkeypatch.setattr(module, "HF_HUB_CACHE", str(cache))
+        monkeypatch.setattr(module, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigError, match=message):
+        Source.of(NAME).tokenizer()
+        Source.of(NAME).load("decoder")
