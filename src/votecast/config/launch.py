@@ -16,6 +16,8 @@ class Launch:
     Args:
         rank: Its number; 0 is the one that prints and writes.
         processes: Number of processes.
+        local_rank: Its number among those on this machine.
+        local_processes: Number of processes on this machine.
         token: The same in all processes of one launch, different in every other launch on this machine.
 
     Example:
@@ -25,6 +27,8 @@ class Launch:
 
     rank: int = 0
     processes: int = 1
+    local_rank: int = 0
+    local_processes: int = 1
     token: str = ""
 
     @property
@@ -35,11 +39,12 @@ class Launch:
 
 def current_launch() -> Launch:
     """Read the launch of this process from the environment variables of the launcher."""
-    numbers = [os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE", "GROUP_WORLD_SIZE")]
-    rank, processes, machines = (int(text) if text.isdecimal() else 0 for text in numbers)
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE")
+    numbers = [os.environ.get(name, "") for name in names]
+    rank, processes, local_rank, local_processes, machines = (int(x) if x.isdecimal() else 0 for x in numbers)
     # what one launch has in common and another on this machine has not
     shared = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
     parts = [os.environ.get(name, "") for name in shared]
     if machines <= 1:
         parts.append(str(os.getppid()))  # tells two launches on one machine apart; differs between machines
-    return Launch(rank, processes or 1, ":".join(parts))
+    return Launch(rank, processes or 1, local_rank, local_processes or 1, ":".join(parts))

@@ -35,6 +35,18 @@ def keep_memory() -> bool:
     return all([mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, _KEEP), mallopt(_M_TOP_PAD, 64 << 20)])
 
 
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error says that there is no memory left, on a GPU or on the machine; torch is not imported.
+
+    Example:
+        >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("shapes differ"))
+        (True, False)
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on a CPU
+
+
 def usable_cores() -> int:
     """Count the cores this process may use: its affinity, limited by its control group.
 

@@ -5,7 +5,6 @@ The engine, the decoder pass and training call it.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, TypeVar
 
 from torch import nn
@@ -30,9 +29,3 @@ def is_spread(backbone: nn.Module | None) -> bool:
     """Return whether accelerate spread the layers over several devices, so that they must not be moved or copied."""
     device_map = getattr(without_adapters(backbone), "hf_device_map", None) or {}
     return len(set(device_map.values())) > 1
-
-
-def copy_around_backbone(network: Network) -> Network:
-    """Copy everything of a network but its backbone, which both share."""
-    backbone = network.backbone
-    return copy.deepcopy(network, {id(backbone): backbone})

@@ -5,7 +5,6 @@ Every neural model predicts with it.
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import threading
@@ -20,11 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from votecast.config.machine import keep_memory, usable_cores
+from votecast.config import current_launch
+from votecast.config.machine import is_out_of_memory, keep_memory, usable_cores
 from votecast.config.precision import arithmetic_of, choose_precision
 from votecast.errors import ConfigError, JudgeError
-from votecast.inference.backbones import backbone_of, copy_around_backbone, is_spread
+from votecast.inference.backbones import backbone_of, is_spread
 from votecast.inference.decoder_pass import DecoderStack
+from votecast.inference.devices import MORE_MEMORY, copy_to_device, devices_of, fitting_in_memory
 from votecast.inference.fast import fast_network
 from votecast.inference.layers import int8_works
 from votecast.inference.settings import InferenceSettings
@@ -52,6 +53,7 @@ class Engine:
 
     Raises:
         ConfigError: If a device does not exist or cannot compute in this precision.
+        JudgeError: If the weights do not fit into the memory of a device.
 
     Example:
         >>> class Sums(torch.nn.Module):
@@ -70,7 +72,10 @@ class Engine:
             keep_memory()
         self.budget = settings.max_tokens or (CPU_TOKENS if devices[0].type == "cpu" else CUDA_TOKENS)
         with using_threads(settings.threads):
-            self.replicas = [Replica(network, device, settings) for device in devices]
+            self.replicas = []
+            for device in devices:
+                with fitting_in_memory(f"the weights of the network on {device}", MORE_MEMORY):
+                    self.replicas.append(Replica(network, device, settings))
 
     def encode(self, sequences: Sequences, *, pad_id: int, progress: Progress = no_progress) -> Vectors:
         """Compute the vectors of all sequences; dropout is off.
@@ -95,7 +100,10 @@ class Engine:
                 batches.run(self.replicas[0])
             else:
                 with ThreadPoolExecutor(len(self.replicas)) as pool:
-                    list(pool.map(batches.run, self.replicas))
+                    try:
+                        list(pool.map(batches.run, self.replicas))
+                    finally:
+                        batches.waiting.clear()  # after Ctrl-C, the pool waits for the batches at work alone
         return batches.outputs
 
 
@@ -104,12 +112,8 @@ class Replica:
 
     def __init__(self, network: nn.Module, device: torch.device, settings: InferenceSettings) -> None:
         self.device, self.dtype = device, dtype_of(settings, device)
-        backbone = backbone_of(network)
-        if is_spread(backbone) or any(p.device != device for p in network.parameters()):
-            # Layers spread by accelerate, and weights of few bits, which load onto their device, must not be copied.
-            on_device = backbone is not None and all(p.device == device for p in backbone.parameters())
-            stays = is_spread(backbone) or on_device
-            network = (copy_around_backbone(network) if stays else copy.deepcopy(network)).to(device)
+        if any(p.device != device for p in network.parameters()):
+            network = copy_to_device(network, device)
         self.network = network
         with torch.no_grad():
             self.fast = fast_network(network, self.dtype, settings.last_layer_only, settings.shared_prefixes)
@@ -146,13 +150,19 @@ class _Batches:
 
     def run(self, replica: Replica) -> None:
         """Encode batches on one device until none is left; halve those that do not fit into its memory."""
-        while (rows := self._next()) is not None:
-            try:
-                found = replica.encode(self.sequences.padded(rows, pad_id=self.pad_id))
-            except torch.OutOfMemoryError as error:
-                self._halve(rows, error)
-            else:
-                self._store(rows, found)
+        try:
+            while (rows := self._next()) is not None:
+                try:
+                    found = replica.encode(self.sequences.padded(rows, pad_id=self.pad_id))
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    self._halve(rows, error)
+                else:
+                    self._store(rows, found)
+        except BaseException:
+            self.waiting.clear()  # the other devices stop too
+            raise
 
     def _cut(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         lengths = self.lengths[rows]
@@ -192,22 +202,6 @@ class _Batches:
             logger.warning("out of memory with %d sequences at once; going on with %d tokens", len(rows), self.budget)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def devices_of(settings: InferenceSettings) -> list[torch.device]:
-    """Return the devices that settings name, else every CUDA device, else the CPU.
-
-    Raises:
-        ConfigError: If one of them does not exist.
-    """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not settings.devices:
-        return [torch.device("cuda", i) for i in range(count)] or [torch.device("cpu")]
-    allowed = ["cpu", *(f"cuda:{i}" for i in range(count))]
-    unknown = [name for name in settings.devices if name not in allowed]
-    if unknown:
-        raise ConfigError(f"inference.devices names {unknown[0]!r}; this machine has {', '.join(allowed)}")
-    return [torch.device(name) for name in settings.devices]
 
 
 def dtype_of(settings: InferenceSettings, device: torch.device) -> torch.dtype:
@@ -256,7 +250,7 @@ def using_threads(threads: int) -> Iterator[None]:
     """Give torch this many threads, or one per core unless OMP_NUM_THREADS is set; restore the number afterwards."""
     before = torch.get_num_threads()
     if threads or "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(threads or usable_cores())
+        torch.set_num_threads(threads or max(1, usable_cores() // current_launch().local_processes))
     try:
         yield
     finally:

@@ -14,7 +14,9 @@ from typing import ClassVar, Self
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from votecast.config import current_launch
 from votecast.errors import ConfigError
+from votecast.inference.devices import devices_of
 from votecast.models.neural.adapters import count_parameters
 from votecast.models.neural.backbone import Kind
 from votecast.models.neural.examples import NeuralPrepared
@@ -57,7 +59,16 @@ class CausalModel(NeuralModel):
         """Keywords with which transformers loads the weights: their precision, and their devices."""
         held = self.settings
         options = load_options(held.weights, held.double_quantization, held.compute, self.source.config())
-        return options | ({} if held.device_map is None else {"device_map": held.device_map})
+        if held.device_map is not None:
+            if (count := current_launch().local_processes) > 1:
+                raise ConfigError(
+                    f"model.device_map is auto, which spreads one model over all GPUs, and {count} processes have "
+                    "been started, each with a GPU of its own; set it to null, or start one process"
+                )
+            return options | {"device_map": held.device_map}
+        # few bits are made on the device where they stay: transformers would take the first GPU in every process
+        device = {"": str(devices_of(held.inference)[0])}
+        return options | ({"device_map": device} if held.weights in ("nf4", "int8") else {})
 
     def load_backbone(self) -> PreTrainedModel:
         """Load the bare model, with weights in the precision that the settings say."""

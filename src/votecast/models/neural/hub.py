@@ -23,6 +23,7 @@ from transformers.utils import logging
 
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError, JudgeError
+from votecast.inference.devices import MORE_MEMORY, fitting_in_memory
 
 
 @contextmanager
@@ -49,10 +50,10 @@ def loading_model(name: str) -> Iterator[None]:
 
     Raises:
         ConfigError: If the model is not found or cannot be read.
-        JudgeError: If weights and configuration do not fit.
+        JudgeError: If weights and configuration do not fit, or the weights do not fit into the memory.
     """
     try:
-        with silence_transformers():
+        with silence_transformers(), fitting_in_memory(f"the weights of {name!r}", MORE_MEMORY):
             yield
     except (ConfigError, OSError, ValueError, KeyError, RevisionResolutionError) as error:
         if (reason := _hub_reason(name, error)) is None and isinstance(error, ConfigError):

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaModel
 
 from votecast.errors import ArtifactError, ConfigError
+from votecast.inference.devices import MORE_MEMORY, fitting_in_memory
 from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.weight_files import read_weights, weight_files
 
@@ -152,7 +153,7 @@ def read_reward(folder: Path, options: Mapping[str, Any]) -> tuple[LlamaModel, T
         raise ArtifactError(f"{folder}: {_HEAD} has shape {tuple(head.shape)}; expected is (1, {config.hidden_size})")
     checks = {"ignore_mismatched_sizes": True}  # they are named below, all at once
     try:
-        with silence_transformers():
+        with silence_transformers(), fitting_in_memory(f"the weights in {folder}", MORE_MEMORY):
             model, loaded = LlamaModel.from_pretrained(
                 None, config=config, state_dict=weights, output_loading_info=True, **checks, **options
             )

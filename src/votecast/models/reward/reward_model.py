@@ -23,7 +23,8 @@ from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import JudgeError, UnscoredRowsError
 from votecast.features.style import length_gap
-from votecast.inference.engine import devices_of, dtype_of
+from votecast.inference.devices import devices_of
+from votecast.inference.engine import dtype_of
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.causal_model import CausalModel
 from votecast.models.neural.examples import NeuralPrepared

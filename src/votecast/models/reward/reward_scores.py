@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
+from votecast.config.machine import is_out_of_memory
 from votecast.errors import JudgeError
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.reward.score_cache import ScoreCache
@@ -160,7 +160,7 @@ def _score_distinct(part: Sequences, contents: list[bytes], score: Score, memo: 
         try:
             found = score(part.take(np.arange(start, len(contents))))[:, 0].astype(np.float64)
         except JudgeError as error:
-            if not isinstance(error.__cause__, torch.OutOfMemoryError):
+            if not is_out_of_memory(error.__cause__):
                 raise
             memo.reasons[contents[start]] = str(error)
             start += 1
