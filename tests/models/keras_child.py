@@ -1,6 +1,7 @@
-"""Run the Keras siamese encoder: python -m tests.models.keras_child VERB BACKEND FOLDER.
+"""Run the Keras siamese encoder: python -m tests.models.keras_child VERB BACKEND [FOLDER ...].
 
-`check` runs the conformance suite; `fit` trains into FOLDER, and kills itself after the epoch that KILL_AFTER names.
+`check` runs the conformance suite; `fit` trains into each FOLDER, and kills itself after the epoch that KILL_AFTER
+names.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ TEXT = {"template": "labels", "cut": "balanced", "max_length": 48}
 TRAINING = {"epochs": 3, "schedule": {"peak_per_row": 3e-4}}
 
 
-def main(verb: str, backend: str, folder: str) -> None:
+def main(verb: str, backend: str, *folders: str) -> None:
     battles, _ = next(simulate(rows=150, seed=5, batch=150))
     if verb == "check":
         check(backend, battles)
-    else:
+    for folder in folders:
         fit(backend, battles[:60], Path(folder))
 
 

@@ -21,8 +21,18 @@ BACKENDS = [
 ROOT = Path(__file__).parents[2]
 
 
-def child(verb, backend, folder, **environment):
-    words = [sys.executable, "-m", "tests.models.keras_child", verb, backend, str(folder)]
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """Return the environment that lets JAX compile a network once for all processes."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
+def child(verb, backend, *folders, **environment):
+    words = [sys.executable, "-m", "tests.models.keras_child", verb, backend, *map(str, folders)]
     quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "OMP_NUM_THREADS": "1"}
     paths = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     env = os.environ | quick | environment | {"PYTHONPATH": paths}
@@ -36,13 +46,12 @@ def digests(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS[:1])  # checkpoints are the same code on every backend
-def test_a_killed_training_ends_in_the_same_bytes(backend, tmp_path):
+def test_a_killed_training_ends_in_the_same_bytes(backend, tmp_path, compiled):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert child("fit", backend, whole).returncode == 0
-    assert child("fit", backend, killed, KILL_AFTER="1").returncode == -9
+    assert child("fit", backend, killed, KILL_AFTER="1", **compiled).returncode == -9
     assert not (killed / "judge").exists()
     assert (killed / "work" / "checkpoints" / "step-000000001").is_dir()
-    ran = child("fit", backend, killed)
+    ran = child("fit", backend, killed, whole, **compiled)
     assert ran.returncode == 0, ran.stderr
     assert digests(killed / "judge") == digests(whole / "judge")
     assert (killed / "work" / "metrics.jsonl").read_bytes() == (whole / "work" / "metrics.jsonl").read_bytes()
@@ -50,8 +59,8 @@ def test_a_killed_training_ends_in_the_same_bytes(backend, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_every_promise_is_kept_exactly(backend, tmp_path):
-    ran = child("check", backend, tmp_path)
+def test_every_promise_is_kept_exactly(backend, compiled):
+    ran = child("check", backend, **compiled)
     assert ran.returncode == 0, ran.stderr
 
 
