@@ -151,17 +151,17 @@ def test_a_full_disk_raises_one_error_and_keeps_finished_steps(
         assert records == undisturbed[1], count
 
 
-def train_in_a_process(folder: Path, *settings: str) -> int:
-    folder.mkdir(exist_ok=True)
+def train_in_a_process(*folders: Path, settings: tuple[str, ...] = ()) -> int:
     more = ["save_every=4", "eval_every=3", "dropout=0.2", "average=last", *settings]
-    return subprocess.run([sys.executable, "-m", "tests.training.trained", str(folder), *more], check=False).returncode
+    command = [sys.executable, "-m", "tests.training.trained", os.pathsep.join(map(str, folders)), *more]
+    return subprocess.run(command, check=False).returncode
 
 
 def test_a_killed_process_resumes_to_the_same_bytes(tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     for point in ("fsync 3", "step 7"):  # while it writes its first checkpoint, then after its second
-        assert train_in_a_process(killed, f"die={point}") == -signal.SIGKILL
-    assert train_in_a_process(killed) == train_in_a_process(whole) == 0
+        assert train_in_a_process(killed, settings=(f"die={point}",)) == -signal.SIGKILL
+    assert train_in_a_process(killed, whole) == 0
     for name in ("metrics.jsonl", "weights-0.safetensors"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()
 

@@ -110,9 +110,8 @@ def test_a_curriculum_is_not_broken_off_before_its_long_rows() -> None:
 def test_a_killed_curriculum_resumes_to_the_same_bytes(tmp_path: Path, count: int) -> None:
     settings = ("order=length", "group=20", "dropout=0.2", f"batch_size={8 // count}", "average=last")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train_in_processes(whole, *settings, count=count)
     train_in_processes(killed, *settings, "die=step 8", count=count, ends=-signal.SIGKILL)
     assert sorted(path.name for path in (killed / "checkpoints").iterdir()) == ["step-000000003", "step-000000006"]
-    train_in_processes(killed, *settings, count=count)
+    train_in_processes(killed, *settings, count=count, also=whole)
     for name in ("metrics.jsonl", *(f"weights-{rank}.safetensors" for rank in range(count))):
         assert (killed / name).read_bytes() == (whole / name).read_bytes()

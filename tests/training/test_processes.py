@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from tests.tolerances import after_training
+from tests.training import trained
 from tests.training.networks import Small
 from torch import nn
 
@@ -25,19 +26,21 @@ from votecast.training.training_rows import deal_rows
 FEW_BITS = nn.Parameter(torch.zeros(3, dtype=torch.int8), requires_grad=False)
 PATIENCE = 300
 """Seconds after which processes that wait for each other have failed."""
+NONE: Mapping[str, str] = MappingProxyType({})
 FSDP = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
 
 def train(
-    folder: Path, *settings: str, count: int = 1, ends: int = 0, env: Mapping[str, str] = MappingProxyType({})
+    folder: Path, *settings: str, count: int, ends: int = 0, also: Path | None = None, env: Mapping[str, str] = NONE
 ) -> list[dict[str, float]]:
-    """Train in several processes; return the first one's output."""
+    """Train in one or more new processes, and then in `also`; return the first one's output."""
     folder.mkdir(exist_ok=True)
     (folder / "meeting").unlink(missing_ok=True)
     shared = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"} | env
     if count > 1:
         shared |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1"}
-    command = [sys.executable, "-m", "tests.training.trained", str(folder), *settings]
+    folders = os.pathsep.join(map(str, (folder, also) if also else (folder,)))
+    command = [sys.executable, "-m", "tests.training.trained", folders, *settings]
     started = [
         subprocess.Popen(command, env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else shared)
         for rank in range(count)
@@ -48,11 +51,21 @@ def train(
         for process in started:
             process.kill()
             process.wait()
+    return records(folder)
+
+
+def train_here(folder: Path, *settings: str) -> list[dict[str, float]]:
+    """Train in this process; return its output."""
+    trained.train(folder, dict(word.split("=") for word in settings))
+    return records(folder)
+
+
+def records(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_two_processes_train_as_one_with_steps_of_twice_the_rows(tmp_path: Path) -> None:
-    alone = train(tmp_path / "alone", "batch_size=8")
+    alone = train_here(tmp_path / "alone", "batch_size=8")
     both = train(tmp_path / "both", "batch_size=4", count=2)
     assert [list(record) for record in both] == [list(record) for record in alone]
     moved = after_training(steps=16, learning_rate=1e-2)
@@ -75,31 +88,24 @@ AVERAGED = ("max_tokens=24", "average_last=2", "average_decay=0.5", "epochs=3", 
 def test_sharded_processes_match_one_process_and_resume(
     tmp_path: Path, average: str, env: dict[str, str], killed: bool
 ) -> None:
-    settings = (f"average={average}", *AVERAGED)
-    alone = train(tmp_path / "alone", *settings, "batch_size=10")
-    both = train(tmp_path / "both", *settings, "batch_size=5", count=2, env=env)
+    settings, folder = (f"average={average}", *AVERAGED), tmp_path / "both"
+    alone = train_here(tmp_path / "alone", *settings, "batch_size=10")
+    if killed:
+        train(folder, *settings, "batch_size=5", "die=step 11", count=2, env=env, ends=-signal.SIGKILL)
+    whole = tmp_path / "whole" if killed else None
+    both = train(folder, *settings, "batch_size=5", count=2, env=env, also=whole)
     moved = after_training(steps=18, learning_rate=1e-2)
     for one, two in zip(alone, both, strict=True):
         assert np.allclose(list(one.values()), list(two.values()), rtol=moved, atol=0)
     expected = load_file(tmp_path / "alone" / "weights-0.safetensors")
-    parts = [load_file(tmp_path / "both" / f"weights-{rank}.safetensors") for rank in (0, 1)]
+    parts = [load_file(folder / f"weights-{rank}.safetensors") for rank in (0, 1)]
     for name, value in expected.items():
         assert np.array_equal(parts[0][name], parts[1][name])
         assert np.allclose(parts[0][name], value, rtol=0, atol=moved)
-    if not killed:
-        return
-    train(
-        tmp_path / "killed",
-        *settings,
-        "batch_size=5",
-        "die=step 11",
-        count=2,
-        env=env,
-        ends=-signal.SIGKILL,
-    )
-    assert train(tmp_path / "killed", *settings, "batch_size=5", count=2, env=env) == both
-    for name, value in load_file(tmp_path / "killed" / "weights-0.safetensors").items():
-        assert np.array_equal(value, parts[0][name])
+    if whole:
+        assert records(whole) == both
+        for name, value in load_file(whole / "weights-0.safetensors").items():
+            assert np.array_equal(value, parts[0][name])
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
-"""Train a small network: python -m tests.training.trained FOLDER [setting=value ...]."""
+"""Train a small network: python -m tests.training.trained FOLDER[:FOLDER ...] [setting=value ...]."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -44,16 +45,23 @@ def die_at(point: str) -> None:
         torch.optim.AdamW.step = lambda self, *args, **kwargs: (tick(), inner(self, *args, **kwargs))[1]
 
 
-if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    given = dict(word.split("=", 1) for word in sys.argv[2:])
-    if "die" in given:
-        die_at(given.pop("die"))
-    join(folder)
+def train(folder: Path, given: Mapping[str, str]) -> None:
+    """Train into a folder, or resume there, and save the weights beside."""
+    folder.mkdir(exist_ok=True)
     settings = SETTINGS | {key: yaml.safe_load(value) for key, value in given.items()}
     network = Small(dropout=settings.pop("dropout", 0.0))
     train_network(network, numbers(), numbers(30, seed=1), TrainingSettings(**settings), seed=1, run=Run(folder))
     save_file(network.state_dict(), folder / f"weights-{os.environ.get('RANK', 0)}.safetensors")
+
+
+if __name__ == "__main__":
+    folders = [Path(name) for name in sys.argv[1].split(os.pathsep)]
+    given = dict(word.split("=", 1) for word in sys.argv[2:])
+    if "die" in given:
+        die_at(given.pop("die"))
+    join(folders[0])
+    for folder in folders:
+        train(folder, given)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
         os._exit(0)  # torch's own threads race with its destructors here, and may abort a process that is done
