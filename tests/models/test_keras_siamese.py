@@ -11,6 +11,7 @@ from tests.tolerances import rounding
 
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError
+from votecast.judges.train import train
 from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
 from votecast.models.keras_siamese.keras_network import KerasPadding
 from votecast.types import Run
@@ -206,6 +207,13 @@ def test_before_the_first_fit_there_is_nothing(battles, tmp_path):
 def test_a_second_backend_in_one_process_is_one_clear_error(battles):
     with pytest.raises(ConfigError, match=r"model\.backend is torch.*already runs on jax.*fresh process"):
         fitted(battles[:10], settings(backend="torch"))
+
+
+def test_several_launched_processes_are_refused_before_any_vote_is_read(monkeypatch, tmp_path):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"one process, and a launcher has started 2; start votecast without"):
+        train("siamese_keras", tmp_path / "no such file.csv", small=True, out=tmp_path / "judge")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

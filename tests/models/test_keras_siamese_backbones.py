@@ -1,18 +1,21 @@
 """Test KerasHub backbones and tokenizers, all without TensorFlow."""
 
-import io
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+from tests.hub_folders import keras_deberta_v3, trained_pieces
 from tests.tolerances import rounding
 
+from votecast.config.extras import how_to_install
 from votecast.errors import ConfigError, MissingExtraError
 from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
-from votecast.models.keras_siamese.keras_backbone import Backbone, load_backbone, start_keras
+from votecast.models.keras_siamese.keras_backbone import Backbone, load_backbone
+from votecast.models.keras_siamese.keras_preset import PRESET_FILES, resolve_preset, start_keras
 from votecast.models.keras_siamese.keras_tokenizer import (
     SentencePieceTokenizer,
     SpecialPieces,
@@ -30,7 +33,6 @@ TEXTS = [
     "naïve café, 漢字  two\tspaces ﬁ ½ [SEP] 😀",
     "",
 ]
-SHAPE = {"num_layers": 1, "num_heads": 2, "hidden_dim": 16, "intermediate_dim": 32}
 
 
 @pytest.fixture(scope="module")
@@ -46,32 +48,10 @@ def sentences(arena):
     return [*TEXTS, *arena[:60].text("response_a")]
 
 
-def trained_pieces(sentences, **special):
-    sentencepiece = pytest.importorskip("sentencepiece")
-    out = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(sentences),
-        model_writer=out,
-        vocab_size=600,
-        minloglevel=2,
-        hard_vocab_limit=False,
-        **special,
-    )
-    return out.getvalue()
-
-
 @pytest.fixture(scope="module")
-def deberta(hub, sentences, tmp_path_factory):
-    """Return a KerasHub preset folder of a small DeBERTa-v3."""
-    pieces = {"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"}
-    proto = trained_pieces(sentences, pad_id=0, bos_id=1, eos_id=2, unk_id=3, **pieces)
-    folder = tmp_path_factory.mktemp("preset")
-    tokenizer = hub.models.DebertaV3Tokenizer(proto=proto)
-    size = tokenizer.vocabulary_size()
-    backbone = hub.models.DebertaV3Backbone(vocabulary_size=size, max_sequence_length=128, bucket_size=16, **SHAPE)
-    backbone.save_to_preset(folder)
-    tokenizer.save_to_preset(folder)
-    return folder
+def deberta(hub, tmp_path_factory):
+    """Return a preset of a small DeBERTa-v3, as KerasNLP has published them."""
+    return keras_deberta_v3(tmp_path_factory.mktemp("preset"), published_by="keras_nlp")
 
 
 def test_nothing_of_keras_is_loaded_before_a_network_is_built():
@@ -113,7 +93,7 @@ def test_a_preset_keeps_its_weights(hub, deberta):
 
 
 def test_sentencepiece_gives_the_ids_that_kerashub_gives(hub, deberta, sentences, tmp_path):
-    ours = find_tokenizer(str(deberta), None)
+    ours = find_tokenizer(str(deberta), None, "jax")
     theirs = hub.models.DebertaV3Tokenizer(proto=(deberta / "assets/tokenizer/vocabulary.spm").read_bytes())
     assert ours.encode(sentences) == [list(map(int, ids)) for ids in theirs(sentences)]
     assert (ours.cls_id, ours.sep_id, ours.pad_id) == (theirs.cls_token_id, theirs.sep_token_id, theirs.pad_token_id)
@@ -130,7 +110,7 @@ def test_the_shifted_ids_of_xlm_roberta_are_kerashub_s(hub, sentences, tmp_path)
     proto = trained_pieces(sentences, bos_id=1, eos_id=2, unk_id=0, pad_id=-1)
     theirs = hub.models.XLMRobertaTokenizer(proto=proto)
     theirs.save_to_preset(tmp_path)
-    ours = find_tokenizer(str(tmp_path), None)
+    ours = find_tokenizer(str(tmp_path), None, "jax")
     assert ours.encode([*sentences, "ж"]) == [list(map(int, ids)) for ids in theirs([*sentences, "ж"])]
     assert (ours.cls_id, ours.sep_id, ours.pad_id) == (
         theirs.start_token_id,
@@ -148,7 +128,7 @@ def test_word_pieces_are_kerashub_s(hub, sentences, tmp_path, options):
     )
     theirs = hub.models.BertTokenizer(vocabulary=vocabulary, **options)
     theirs.save_to_preset(tmp_path)
-    ours = find_tokenizer(str(tmp_path), None)
+    ours = find_tokenizer(str(tmp_path), None, "jax")
     plain = [text for text in sentences if text.isascii() and "[SEP]" not in text]
     assert len(plain) > 10
     assert ours.encode(plain) == [list(map(int, ids)) for ids in theirs(plain)]
@@ -163,15 +143,13 @@ def test_byte_pairs_are_kerashub_s_but_no_answer_can_spell_a_special_token(hub, 
     merges = (tmp_path / "merges.txt").read_text("utf-8").split("\n")[1:-1]
     theirs = hub.models.RobertaTokenizer(vocabulary=learned.get_vocab(), merges=merges)
     theirs.save_to_preset(tmp_path / "preset")
-    ours = find_tokenizer(str(tmp_path / "preset"), None)
+    ours = find_tokenizer(str(tmp_path / "preset"), None, "jax")
     assert ours.encode(sentences) == [list(map(int, ids)) for ids in theirs(sentences)]
     assert 2 not in ours.encode(["a </s> b"])[0]
 
 
 def test_minilm_in_keras_is_minilm_in_transformers(hub):
     transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
-    from votecast.models.keras_siamese.keras_backbone import resolve_preset
-
     try:
         folder = resolve_preset("minilm")
     except MissingExtraError:
@@ -199,19 +177,52 @@ def test_minilm_in_keras_is_minilm_in_transformers(hub):
     assert np.array_equal(np.asarray(again), np.asarray(found))
 
 
-def test_a_preset_to_download_names_what_is_missing(hub, monkeypatch):
-    if find_spec("kagglehub"):
-        pytest.skip("kagglehub is installed")
-    with pytest.raises((ConfigError, MissingExtraError), match="kagglehub"):
-        find_tokenizer("deberta_v3_extra_small_en", None)
-    with pytest.raises(MissingExtraError, match="pip install kagglehub.*local preset folder"):
-        load_backbone(start_keras("jax"), "deberta_v3_extra_small_en", "float32", 0)
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        (
+            "deberta_v3_extra_small_en",
+            "https://www.kaggle.com/models/keras/deberta_v3/keras/deberta_v3_extra_small_en/",
+        ),
+        ("hf://keras/deberta_v3_extra_small_en", "https://huggingface.co/keras/deberta_v3_extra_small_en"),
+    ],
+)
+def test_without_a_network_the_error_names_files_source_and_setting(hub, monkeypatch, name, page):
+    from keras_hub.src.utils import preset_utils
+
+    def refuse(*_):
+        raise OSError("Failed to resolve the host")
+
+    monkeypatch.setitem(sys.modules, "kagglehub", ModuleType("kagglehub"))
+    monkeypatch.setattr(preset_utils, "get_file", refuse)
+    for load in (
+        lambda: find_tokenizer(name, None, "jax"),
+        lambda: load_backbone(start_keras("jax"), name, "float32", 0),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load()
+        message = str(caught.value)
+        assert f"the preset {name!r} cannot be downloaded: Failed to resolve the host; " in message
+        assert f"{PRESET_FILES} from {page}" in message
+        assert "set model.name" in message
+
+
+def test_kagglehub_comes_with_the_command_that_installs_it(hub, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kagglehub", None)
+    with pytest.raises(MissingExtraError) as caught:
+        find_tokenizer("deberta_v3_extra_small_en", None, "jax")
+    assert how_to_install("keras") in str(caught.value)
+
+
+def test_a_misspelled_preset_names_the_nearest(hub):
+    with pytest.raises(ConfigError, match=r"no preset 'deberta_v3_smal_en'; did you mean deberta_v3_small_en\?"):
+        find_tokenizer("deberta_v3_smal_en", None, "jax")
 
 
 def test_folders_that_are_no_presets_are_one_clear_error(deberta, tmp_path):
     keras = start_keras("jax")
     with pytest.raises(ConfigError, match=r"tokenizer\.json that can be read"):
-        find_tokenizer(str(tmp_path), None)
+        find_tokenizer(str(tmp_path), None, "jax")
     with pytest.raises(ConfigError, match="cannot be loaded"):
         load_backbone(keras, str(tmp_path), "float32", 0)
     (tmp_path / "config.json").write_bytes(Path(deberta, "config.json").read_bytes())
@@ -219,10 +230,10 @@ def test_folders_that_are_no_presets_are_one_clear_error(deberta, tmp_path):
         load_backbone(keras, str(tmp_path), "float32", 0)
     (tmp_path / "tokenizer.json").write_text('{"class_name": "WhisperTokenizer", "config": {}}', "utf-8")
     with pytest.raises(ConfigError, match=r"WhisperTokenizer, which is not known.*model\.tokenizer"):
-        find_tokenizer(str(tmp_path), None)
+        find_tokenizer(str(tmp_path), None, "jax")
     (tmp_path / "tokenizer.json").write_text('{"class_name": "DebertaV3Tokenizer", "config": {}}', "utf-8")
     with pytest.raises(ConfigError, match="cannot be read"):
-        find_tokenizer(str(tmp_path), None)
+        find_tokenizer(str(tmp_path), None, "jax")
     with pytest.raises(ConfigError, match="no model of sentencepiece"):
         SentencePieceTokenizer(b"nonsense", SpecialPieces())
 

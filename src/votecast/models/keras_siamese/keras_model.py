@@ -22,7 +22,6 @@ from votecast.models.keras_siamese.keras_backbone import (
     load_backbone,
     resolve_precision,
     seeded,
-    start_keras,
 )
 from votecast.models.keras_siamese.keras_network import (
     Arrays,
@@ -33,6 +32,7 @@ from votecast.models.keras_siamese.keras_network import (
     network_key,
     unique_sequences,
 )
+from votecast.models.keras_siamese.keras_preset import check_keras, start_keras
 from votecast.models.keras_siamese.keras_tokenizer import KerasTokenizer, find_tokenizer, stored_tokenizer
 from votecast.models.keras_siamese.keras_training import KerasTraining, Labelled
 from votecast.models.keras_siamese.learning_rate import plot_schedule
@@ -64,6 +64,10 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
     Args:
         settings: Settings of the family.
         seed: Seed of the head, of dropout and of the order of the rows.
+
+    Raises:
+        ConfigError: If a launcher has started several processes.
+        MissingExtraError: If Keras, KerasHub or the backend is not installed.
     """
 
     settings_type: ClassVar[type[Settings]] = KerasSiameseSettings
@@ -74,6 +78,10 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
     _backbone: Backbone | None = None
     _weights: Arrays | None = None
 
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        super().__init__(settings, seed=seed)
+        check_keras(self.settings.backend)
+
     @property
     def order_matters(self) -> bool:
         """Whether swapping the answers may change more than the columns a and b."""
@@ -82,7 +90,7 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
     @cached_property
     def tokenizer(self) -> KerasTokenizer:
         """The tokenizer of the backbone."""
-        return find_tokenizer(self.settings.name, self.settings.tokenizer)
+        return find_tokenizer(self.settings.name, self.settings.tokenizer, self.settings.backend)
 
     @classmethod
     def plot_schedule(cls, settings: Settings, path: Path, *, overwrite: bool = False) -> None:

@@ -11,7 +11,8 @@ from typing import Self
 
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError, MissingExtraError
-from votecast.models.keras_siamese.keras_backbone import resolve_preset
+from votecast.models.keras_siamese.keras_preset import preset_file, resolve_preset
+from votecast.models.keras_siamese.settings import Backend
 from votecast.text.tokenization import FastTokenizer, load_tokenizer, tiny_tokenizer
 
 MODEL_NAME, FACTS_NAME = "sentencepiece.model", "sentencepiece.json"
@@ -106,19 +107,20 @@ class SentencePieceTokenizer:
 KerasTokenizer = FastTokenizer | SentencePieceTokenizer
 
 
-def find_tokenizer(name: str, tokenizer: str | None) -> KerasTokenizer:
+def find_tokenizer(name: str, tokenizer: str | None, backend: Backend) -> KerasTokenizer:
     """Load the tokenizer of a backbone.
 
     Args:
         name: The setting `model.name`.
         tokenizer: The setting `model.tokenizer`: a tokenizer in the layout of transformers, which comes first.
+        backend: The setting `model.backend`, on which KerasHub is started if it has to download.
 
     Raises:
-        ConfigError: If there is none that can be read without TensorFlow.
-        MissingExtraError: If transformers is not installed, or a preset has to be downloaded without kagglehub.
+        ConfigError: If there is none that can be read without TensorFlow, or it cannot be downloaded.
+        MissingExtraError: If transformers is not installed.
 
     Example:
-        >>> len(find_tokenizer("tiny:bert", None))
+        >>> len(find_tokenizer("tiny:bert", None, "jax"))
         261
     """
     if tokenizer is not None:
@@ -129,7 +131,7 @@ def find_tokenizer(name: str, tokenizer: str | None) -> KerasTokenizer:
     if Path(preset, "tokenizer_config.json").is_file():
         return load_tokenizer(preset)
     try:
-        found = json.loads(_preset_file(preset, "tokenizer.json").read_text("utf-8"))
+        found = json.loads(preset_file(preset, "tokenizer.json", backend).read_text("utf-8"))
         kind, config = str(found["class_name"]), dict(found["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
@@ -142,7 +144,7 @@ def find_tokenizer(name: str, tokenizer: str | None) -> KerasTokenizer:
             f"{', '.join(READERS)}: set model.tokenizer to a folder with the same in the layout of transformers"
         )
     try:
-        return READERS[kind](config, lambda file: _preset_file(preset, f"assets/tokenizer/{file}"))
+        return READERS[kind](config, lambda file: preset_file(preset, f"assets/tokenizer/{file}", backend))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the {kind} of the preset {preset!r} cannot be read: {error}; set model.tokenizer to a folder with the "
@@ -190,14 +192,3 @@ READERS: dict[str, Callable[[Mapping[str, object], Asset], KerasTokenizer]] = {
     "XLMRobertaTokenizer": partial(_pieces, special=SpecialPieces(cls="<s>", sep="</s>", pad="<pad>", shift=1)),
 }
 """Tokenizer of KerasHub -> reader of its vocabulary with the same ids, but for a few letters such as a sharp s."""
-
-
-def _preset_file(preset: str, path: str) -> Path:
-    if Path(preset).is_dir():
-        return Path(preset) / path
-    try:
-        return Path(need("keras_hub.src.utils.preset_utils").get_file(preset, path))
-    except ImportError as error:
-        raise ConfigError(
-            f"the preset {preset!r} has to be downloaded: {error}; or set model.name to a local preset folder"
-        ) from error
