@@ -264,7 +264,7 @@ BROKEN = {
         lambda folder: stored(lambda _: {})(folder) or (folder / "pytorch_model.bin").write_bytes(b""),
         "pytorch_model.bin is damaged",
     ),
-    "a shard that is absent": (indexed("model-1.safetensors"), "names model-1.safetensors, and weights are"),
+    "a shard that is absent": (indexed("model-1.safetensors"), "lacks model-1.safetensors, 1 of 1 files"),
     "a shard elsewhere": (indexed("../model.safetensors"), "names ../model.safetensors, and weights are"),
     "an index of nothing": (indexed(), "names no files"),
     "no classifier": (

@@ -92,6 +92,15 @@ class FastTokenizer:
     def __len__(self) -> int:
         return len(self.tokenizer)
 
+    @property
+    def reach(self) -> int:
+        """One more than the largest id that texts, padding and templates give."""
+        # Gemma-3 and others have special tokens beyond the embedding that no text contains
+        unused = {id_ for id_, token in self.tokenizer.added_tokens_decoder.items() if token.special}
+        unused -= {self.cls_id, self.sep_id, self.pad_id, self.bos_id, self.eos_id}
+        vocabulary: dict[str, int] = self.tokenizer.get_vocab()
+        return 1 + max(id_ for id_ in vocabulary.values() if id_ not in unused)
+
     def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:
         """Return the token ids of each text, no special token added.
 

@@ -5,6 +5,7 @@ The families in torch load their encoders and decoders through `Source`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -23,7 +24,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from votecast.errors import ConfigError
+from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.hub import loading_model
 from votecast.models.neural.packaged_weights import MINILM, SMOLLM2, minilm_folder, smollm2_folder
 from votecast.models.neural.quantization import convert_in_memory
@@ -34,6 +35,7 @@ from votecast.types import CLASSES
 Kind = Literal["encoder", "classifier", "decoder"]
 """A bare encoder, an encoder with a classification head of three labels, or a bare causal model."""
 
+_LAYER = re.compile(r"(?:(?:[a-z]+|language_model)\.)*layers?\.(\d+)\.")  # no layer of a vision tower
 _HEADS = ("classifier", "pooler", "score", "head.")
 
 _TINY = yaml.safe_load((resources.files("votecast.models.neural") / "tiny_models.yaml").read_text("utf-8"))
@@ -99,12 +101,19 @@ class Source:
         return cls(name, revision, base={"name": name, "revision": revision, "sha256": None, "licence": None})
 
     def tokenizer(self, *, eos_as_padding: bool = False) -> FastTokenizer:
-        """Load the tokenizer of the backbone; with `eos_as_padding`, the end of a text pads where no token does."""
+        """Load the tokenizer of the backbone; with `eos_as_padding`, the end of a text pads where no token does.
+
+        Raises:
+            ConfigError: If there is no such model, or no tokenizer.
+            ArtifactError: If it has tokens that the model does not have.
+        """
         if self.tiny:
             return tiny_tokenizer()
-        self.config()  # an unknown name is reported as that of a model, not of a tokenizer
+        config = self.config()  # an unknown name is reported as that of a model, not of a tokenizer
         with loading_model(self.path):
-            return load_tokenizer(self.path, revision=self.revision, eos_as_padding=eos_as_padding)
+            found = load_tokenizer(self.path, revision=self.revision, eos_as_padding=eos_as_padding)
+        check_vocabulary(config, found.reach, self.path)
+        return found
 
     def config(self) -> PretrainedConfig:
         """Load the configuration, without weights."""
@@ -161,6 +170,7 @@ class Source:
         keywords |= {"ignore_mismatched_sizes": True, "output_loading_info": True}
         with loading_model(self.path):
             model, found = factory.from_pretrained(self.path, config=config, **keywords, **self._options())
+        check_layers(config, found["unexpected_keys"], self.path)
         _check_loaded(self.path, found["missing_keys"], found["mismatched_keys"], len(labels) if head_given else None)
         return model
 
@@ -183,6 +193,28 @@ def check_positions(config: PretrainedConfig, max_length: int, name: str) -> Non
         raise ConfigError(
             f"model.text.max_length is {max_length}, and {name} has {positions} positions; "
             f"set it to at most {positions}"
+        )
+
+
+def check_vocabulary(config: PretrainedConfig, tokens: int, place: str) -> None:
+    """Raise an ArtifactError, stating both numbers, if a tokenizer has more tokens than a model."""
+    known = config.get_text_config().to_dict().get("vocab_size")
+    if isinstance(known, int) and tokens > known:
+        raise ArtifactError(
+            f"{place}: the tokenizer has {tokens} tokens and the model {known}; "
+            "put the tokenizer there with which the model was trained"
+        )
+
+
+def check_layers(config: PretrainedConfig, unexpected: Iterable[str], place: str) -> None:
+    """Raise an ArtifactError if weights that a model does not take are layers beyond its last."""
+    # transformers would leave them out without a word
+    layers = config.get_text_config().num_hidden_layers
+    beyond = sorted(name for name in unexpected if (match := _LAYER.match(name)) and int(match[1]) >= layers)
+    if beyond:
+        raise ArtifactError(
+            f"the weights in {place} are not those of its config.json: num_hidden_layers is {layers}, and they have "
+            f"{beyond[0]}; give a folder whose config.json and weights were saved together"
         )
 
 

@@ -14,7 +14,7 @@ from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedCo
 
 from votecast.artifacts import digest_of
 from votecast.errors import ArtifactError, ConfigError
-from votecast.models.neural.backbone import Source
+from votecast.models.neural.backbone import Source, check_layers
 from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.weight_files import WEIGHTS, read_weights, weight_files
 from votecast.text.tokenization import FastTokenizer, Tokenizer
@@ -96,7 +96,6 @@ def read_classifier(folder: Path, labels: Sequence[str] | None = None) -> Classi
     files = weight_files(folder)
     model = _classifier(folder, config, read_weights(files))
     tokenizer = Source(str(folder)).tokenizer()
-    check_vocabulary(folder, tokenizer, model.get_input_embeddings().num_embeddings)
     _reorder_outputs(model, order)
     digests = {file.name: digest_of(file) for file in files}
     return ClassifierCheckpoint(folder, tokenizer, order, named, digests, model)
@@ -151,6 +150,7 @@ def _classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch
             )
     except (RuntimeError, ValueError, KeyError) as error:
         raise ArtifactError(f"{folder}: the weights do not fit config.json: {str(error).strip()[:300]}") from error
+    check_layers(config, found["unexpected_keys"], str(folder))
     if missing := sorted(found["missing_keys"]):
         shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise ArtifactError(
@@ -190,15 +190,6 @@ def check_tokenizer(folder: Path) -> None:
         raise ArtifactError(
             f"{folder} has no tokenizer; allowed are {', '.join(TOKENIZERS)}: put the files there that "
             "tokenizer.save_pretrained writes"
-        )
-
-
-def check_vocabulary(folder: Path, tokenizer: FastTokenizer, tokens: int) -> None:
-    """Raise an ArtifactError, stating both numbers, if a tokenizer has more tokens than the model."""
-    if len(tokenizer) > tokens:
-        raise ArtifactError(
-            f"{folder}: the tokenizer has {len(tokenizer)} tokens and the model {tokens}; "
-            "put the tokenizer there with which the model was trained"
         )
 
 

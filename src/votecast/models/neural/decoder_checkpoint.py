@@ -16,11 +16,10 @@ from transformers import PretrainedConfig
 from votecast.artifacts import digest_of
 from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.adapters import Tensors
-from votecast.models.neural.backbone import Source
+from votecast.models.neural.backbone import Source, check_vocabulary
 from votecast.models.neural.classifier_checkpoint import (
     ImportedCheckpoint,
     check_tokenizer,
-    check_vocabulary,
     has_tokenizer,
     output_order,
 )
@@ -99,7 +98,7 @@ def _read_adapter(folder: Path, labels: Sequence[str] | None, base: str | None) 
     with silence_transformers():
         own_tokenizer = load_tokenizer(folder, eos_as_padding=True) if brings else None
     tokenizer = own_tokenizer or source.tokenizer(eos_as_padding=True)
-    check_vocabulary(folder, tokenizer, text.vocab_size)
+    check_vocabulary(config, tokenizer.reach, str(folder))
     return DecoderCheckpoint(
         folder,
         tokenizer,
@@ -129,7 +128,6 @@ def _read_whole(folder: Path, labels: Sequence[str] | None, base: str | None) ->
     order, named = output_order(folder, config, labels)
     check_tokenizer(folder)
     tokenizer = source.tokenizer(eos_as_padding=True)
-    check_vocabulary(folder, tokenizer, config.get_text_config().vocab_size)
     held = _precision_of(config)
     return DecoderCheckpoint(
         folder,

@@ -17,13 +17,18 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
     RevisionResolutionError,
+    StrictDataclassError,
 )
+from safetensors import SafetensorError
 from transformers import PretrainedConfig
 from transformers.utils import logging
 
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.inference.devices import MORE_MEMORY, fitting_in_memory
+
+# what transformers raises of itself, of config.json, of a damaged file, and of a commit that it cannot ask for
+_FAULTS = (OSError, ValueError, KeyError, StrictDataclassError, SafetensorError, RevisionResolutionError)
 
 
 @contextmanager
@@ -55,7 +60,7 @@ def loading_model(name: str) -> Iterator[None]:
     try:
         with silence_transformers(), fitting_in_memory(f"the weights of {name!r}", MORE_MEMORY):
             yield
-    except (ConfigError, OSError, ValueError, KeyError, RevisionResolutionError) as error:
+    except (ConfigError, *_FAULTS) as error:
         if (reason := _hub_reason(name, error)) is None and isinstance(error, ConfigError):
             raise
         raise ConfigError(
@@ -86,7 +91,7 @@ def download_model(name: str, revision: str | None, patterns: list[str]) -> Path
     try:
         with silence_transformers():
             return Path(hub.snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except (OSError, ValueError, RevisionResolutionError) as error:
+    except _FAULTS as error:
         raise ArtifactError(
             _hub_reason(name, error)
             or f"the model {name!r} cannot be downloaded: {first_line(error)}; give a folder with its files"
@@ -95,7 +100,10 @@ def download_model(name: str, revision: str | None, patterns: list[str]) -> Path
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, at most 300 characters; its class without one."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    first, *others = str(error).strip().splitlines() or [type(error).__name__]
+    if first.endswith(":") and others:  # a heading
+        first = f"{first} {others[0].strip()}"
+    return first[:300]
 
 
 def _hub_reason(name: str, error: BaseException) -> str | None:

@@ -160,9 +160,11 @@ def read_reward(folder: Path, options: Mapping[str, Any]) -> tuple[LlamaModel, T
     except (RuntimeError, ValueError, KeyError) as error:
         raise ArtifactError(f"{folder}: the weights do not fit config.json: {str(error).strip()[:300]}") from error
     wrong = sorted(loaded["missing_keys"]) + sorted(str(name) for name, *_ in loaded["mismatched_keys"])
+    wrong += sorted(loaded["unexpected_keys"])
     if wrong:
         raise ArtifactError(
-            f"{folder}: {len(wrong)} weights are missing or of another shape ({', '.join(wrong[:3])}); copy it again"
+            f"{folder}: {len(wrong)} weights are missing, of another shape or too many ({', '.join(wrong[:3])}); take "
+            "config.json and weights from one model"
         )
     return model.eval(), head.float()
 

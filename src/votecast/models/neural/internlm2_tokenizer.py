@@ -101,7 +101,9 @@ class InternLM2Tokenizer:
         longest_first = sorted(self._ids, key=len, reverse=True)
         self._split = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
 
-    def __len__(self) -> int:
+    @property
+    def reach(self) -> int:
+        """One more than the largest id that it gives."""
         return max(int(self._model.vocab_size()), *(id_ + 1 for id_ in self._ids.values()))
 
     def encode(self, texts: Sequence[str], *, specials: bool = False) -> list[list[int]]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
 
 from votecast.errors import ConfigError
-from votecast.models.neural.backbone import Source
+from votecast.models.neural.backbone import Source, check_vocabulary
 from votecast.models.neural.hub import download_model, hub_config
 from votecast.models.neural.internlm2 import is_internlm2, llama_config, read_config, read_reward
 from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
@@ -81,7 +81,9 @@ class InternLM2Source(Source):
 
     def internlm2_tokenizer(self) -> InternLM2Tokenizer:
         """Load its tokenizer without running the code beside it."""
-        return InternLM2Tokenizer.load(Path(self.path), read_config(Path(self.path)))
+        found = InternLM2Tokenizer.load(Path(self.path), read_config(Path(self.path)))
+        check_vocabulary(self.config(), found.reach, self.path)
+        return found
 
 
 def reward_source(name: str, revision: str | None = None) -> Source:
