@@ -42,7 +42,7 @@ def test_a_spread_backbone_predicts_as_one_that_is_not(network: DecoderNetwork) 
     engine = Engine(spread(network), InferenceSettings(devices=("cpu", "cpu")))
     (replica,) = engine.replicas
     assert replica.network.backbone is network.backbone
-    assert replica.fast is replica.network
+    assert replica.pass_in(replica.dtype) is replica.network
     found = torch.from_numpy(engine.encode(sequences, pad_id=0))
     assert_rounds_to(found, expected, rounding(width=64, layers=2))
 

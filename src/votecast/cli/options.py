@@ -58,10 +58,10 @@ JudgeOrRecipe = Annotated[
     ),
 ]
 Precision = Annotated[
-    Literal["auto", "fp32", "bf16", "int8"] | None,
+    Literal["auto", "fp32", "bf16", "fp16", "int8"] | None,
     Parameter(
-        help="Precision of a neural judge: bf16 is faster and rounds; int8 rounds so much that its log loss should be "
-        "measured first."
+        help="Precision of a neural judge: bf16 is faster and rounds; fp16 is for GPUs without bf16, and is checked "
+        "against fp32; int8 rounds so much that its log loss should be measured first."
     ),
 ]
 Draws = Annotated[Count, Parameter(help="Bootstrap samples for the 95 % intervals; 0 omits them.")]

@@ -19,7 +19,7 @@ def score(
     out: Path,
     revision: str | None = None,
     weights: Literal["fp32", "bf16", "fp16", "int8", "nf4"] | None = None,
-    precision: Literal["auto", "fp32", "bf16"] | None = None,
+    precision: Literal["auto", "fp32", "bf16", "fp16"] | None = None,
     small: Small = False,
     cache: Path | None = None,
     reading: InputReadOptions = InputReadOptions(),

@@ -25,7 +25,7 @@ def serve(
     drain: float = 30.0,
     batch_tokens: int | None = None,
     batch_wait: float | None = None,
-    precision: Literal["fp32", "bf16", "int8"] | None = None,
+    precision: Literal["fp32", "bf16", "fp16", "int8"] | None = None,
 ) -> None:
     """Serve judges over HTTP, with a page to try them.
 

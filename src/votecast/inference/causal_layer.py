@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from votecast.inference.attention import Packed, attend_packed
 from votecast.inference.block_attention import AttentionShape
@@ -64,6 +64,20 @@ def rotations(base: PreTrainedModel, x: Tensor, positions: Tensor) -> list[Rotat
     return [by_kind[kind] for kind in kinds]
 
 
+def widen_states(x: Tensor) -> Tensor:
+    """Hold states of fp16 in fp32: fp16 ends at 65,504, which the sums over the layers of Gemma-2 exceed.
+
+    peft's `prepare_model_for_kbit_training` reaches the same by casting norms and embeddings to fp32.
+    """
+    return x.float() if x.dtype == torch.float16 else x
+
+
+def is_fp16(linear: nn.Module) -> bool:
+    """Return whether a linear module, perhaps inside an adapter of peft, computes in fp16 whatever it is given."""
+    base = cast("nn.Module", linear.base_layer if hasattr(linear, "lora_A") else linear)
+    return bool((base.compute_dtype if hasattr(base, "quant_state") else base.weight.dtype) == torch.float16)
+
+
 class CausalNorm:
     """An RMS norm that keeps little for the backward pass where its own weight does not learn.
 
@@ -108,6 +122,7 @@ class CausalLayer:
         if _is_gemma(config):
             norms += [layer.pre_feedforward_layernorm, layer.post_feedforward_layernorm]
         self.norms = [CausalNorm(norm, config) for norm in norms]
+        self.in_fp16 = is_fp16(attention.q_proj)
 
     def __call__(self, x: Tensor, rotation: Rotation, packed: Packed, last: Tensor | None = None) -> Tensor:
         """Compute the states of all tokens, or of those at `last` alone.
@@ -118,13 +133,18 @@ class CausalLayer:
             packed: Where the sequences are; its queries are all tokens, or those at `last`.
             last: Places of the tokens to compute, shape (count,); None for all.
         """
-        y, residual = self.attend(self.norms[0](x), rotation, packed, last), x if last is None else x[last]
+        y, residual = self.attend(self.normalise(0, x), rotation, packed, last), x if last is None else x[last]
         if len(self.norms) == 2:
             y = residual + y
-            return y + self.feed_forward(self.norms[1](y))
+            return y + self.feed_forward(self.normalise(1, y))
         # Gemma normalises the output of both parts too, before it is added.
-        y = residual + self.norms[1](y)
-        return y + self.norms[3](self.feed_forward(self.norms[2](y)))
+        y = residual + self.norms[1](widen_states(y))
+        return y + self.norms[3](widen_states(self.feed_forward(self.normalise(2, y))))
+
+    def normalise(self, norm: int, x: Tensor) -> Tensor:
+        """Normalise states for the dense layers that follow, in fp16 where these compute in it."""
+        y = self.norms[norm](x)
+        return y.half() if self.in_fp16 else y
 
     def attend(self, x: Tensor, rotation: Rotation, packed: Packed, last: Tensor | None) -> Tensor:
         """Compute the attention part from normalised states of shape (T, h)."""

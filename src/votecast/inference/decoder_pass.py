@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from votecast.inference.attention import Packed
 from votecast.inference.backbones import without_adapters
-from votecast.inference.causal_layer import CausalLayer, CausalNorm, has_known_layers, rotations
+from votecast.inference.causal_layer import CausalLayer, CausalNorm, has_known_layers, rotations, widen_states
 from votecast.inference.layers import Dense, glu, states_dtype
 from votecast.text.batching import worth_sharing
 from votecast.text.sequences import Sequences, offsets_of
@@ -75,7 +75,7 @@ class DecoderStack(nn.Module):
             mask: 1 for a token and 0 for padding, shape (m, L).
         """
         tokens, packed = self.pack(ids, mask.bool(), mask.sum(1).cpu().numpy())
-        x = self.base.embed_tokens(tokens).to(self.dtype)  # (T, h)
+        x = widen_states(self.base.embed_tokens(tokens).to(self.dtype))  # (T, h)
         turns = rotations(self.base, x, packed.positions)
         for layer, turn in zip(self.layers[:-1], turns[:-1], strict=True):
             x = layer(x, turn, packed)
@@ -107,7 +107,7 @@ class PackedLayer(CausalLayer):
         self, layer: LlamaDecoderLayer, config: PreTrainedConfig, number: int, dtype: torch.dtype, last_only: bool
     ) -> None:
         super().__init__(layer, config, number)
-        attention, mlp, self.dropout = layer.self_attn, layer.mlp, 0.0
+        attention, mlp, self.dropout, self.in_fp16 = layer.self_attn, layer.mlp, 0.0, dtype == torch.float16
         projections = [attention.q_proj, attention.k_proj, attention.v_proj]
         # One wide product is faster than three. It copies the weights, as packing for a CPU does anyway.
         together = not last_only and all(p.device.type == "cpu" for p in layer.parameters())

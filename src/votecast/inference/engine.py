@@ -11,8 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from typing import cast
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from votecast.config import current_launch
 from votecast.config.machine import is_out_of_memory, keep_memory, usable_cores
-from votecast.config.precision import arithmetic_of, choose_precision
+from votecast.config.precision import choose_precision
 from votecast.errors import ConfigError, JudgeError
 from votecast.inference.backbones import backbone_of, is_spread
 from votecast.inference.decoder_pass import DecoderStack
@@ -41,6 +41,12 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 # The states of 1,024 tokens fit into the cache of a CPU; CUDA needs many more to be busy.
 CPU_TOKENS, CUDA_TOKENS = 1024, 131_072
+
+CHECKED_TOKENS = 4096
+"""Tokens on which fp16 is compared with fp32, which needs more memory."""
+
+FP16_GAP = 0.02
+"""Largest change of an output by fp16, such as a log odds, in units of the largest output or 1."""
 
 
 class Engine:
@@ -76,6 +82,7 @@ class Engine:
             for device in devices:
                 with fitting_in_memory(f"the weights of the network on {device}", MORE_MEMORY):
                     self.replicas.append(Replica(network, device, settings))
+        self._checks_fp16 = any(replica.dtype == torch.float16 for replica in self.replicas)
 
     def encode(self, sequences: Sequences, *, pad_id: int, progress: Progress = no_progress) -> Vectors:
         """Compute the vectors of all sequences; dropout is off.
@@ -96,6 +103,8 @@ class Engine:
         shares = all(replica.shares_prefixes for replica in self.replicas)
         batches = _Batches(sequences, self.budget, pad_id, progress, shares)
         with using_threads(self.settings.threads):
+            if self._checks_fp16 and len(sequences):
+                self._check_fp16(sequences, pad_id)
             if len(self.replicas) == 1:
                 batches.run(self.replicas[0])
             else:
@@ -106,32 +115,73 @@ class Engine:
                         batches.waiting.clear()  # after Ctrl-C, the pool waits for the batches at work alone
         return batches.outputs
 
+    def _check_fp16(self, sequences: Sequences, pad_id: int) -> None:
+        """Predict in fp32 from now on if fp16 differs from it on the first batch."""
+        self._checks_fp16 = False
+        rows = token_batches(sequences.lengths, budget=CHECKED_TOKENS)[0]
+        try:
+            gap = self.replicas[0].fp16_gap(sequences.padded(rows, pad_id=pad_id))
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            logger.warning("fp16 was not compared with fp32, which does not fit in the memory of the device")
+            return
+        if gap <= FP16_GAP:
+            return
+        found = f"changes outputs by {100 * gap:.1f} %" if np.isfinite(gap) else "overflows"
+        logger.warning("fp16 %s in this network, which predicts in fp32 now (inference.precision)", found)
+        for replica in self.replicas:
+            replica.dtype = torch.float32
+            replica.passes.pop(torch.float16)
+
 
 class Replica:
     """A network ready on one device, which it shares or to which it was copied."""
 
     def __init__(self, network: nn.Module, device: torch.device, settings: InferenceSettings) -> None:
-        self.device, self.dtype = device, dtype_of(settings, device)
+        self.device, self.dtype, self.settings = device, dtype_of(settings, device), settings
         if any(p.device != device for p in network.parameters()):
             network = copy_to_device(network, device)
-        self.network = network
-        with torch.no_grad():
-            self.fast = fast_network(network, self.dtype, settings.last_layer_only, settings.shared_prefixes)
-        if self.dtype == torch.int8 and self.fast is network:
+        self.may_widen = self.dtype == torch.float16  # `dtype` becomes fp32 where fp16 differs
+        self.network, self.passes = network, dict[torch.dtype, nn.Module]()
+        fast = self.pass_in(self.dtype)
+        if self.dtype == torch.int8 and fast is network:
             raise ConfigError(
                 "inference.precision is int8, and this architecture has no such form; allowed are auto, fp32 and bf16"
             )
-        fast_backbone = backbone_of(self.fast)
+        fast_backbone = backbone_of(fast)
         self.shares_prefixes = isinstance(fast_backbone, DecoderStack) and fast_backbone.sharing
 
     def encode(self, batch: Padded) -> Vectors:
-        """Compute vectors of shape (m, d)."""
+        """Compute vectors of shape (m, d); in fp32 where they overflow fp16."""
+        found = self._run(batch, self.dtype)
+        return found if self.dtype != torch.float16 or np.isfinite(found).all() else self._run(batch, torch.float32)
+
+    def fp16_gap(self, batch: Padded) -> float:
+        """Return the largest change of an output by fp16, in units of the largest output or 1; inf if one overflows."""
+        exact, found = self._run(batch, torch.float32), self._run(batch, torch.float16)
+        if not np.isfinite(found).all():
+            return float("inf")
+        return float(np.abs(found - exact).max() / max(1.0, np.abs(exact).max()))
+
+    def pass_in(self, dtype: torch.dtype) -> nn.Module:
+        """Return the network with its layers replaced by a pass in some precision."""
+        if dtype not in self.passes:
+            with torch.no_grad():
+                parts = self.settings.last_layer_only, self.settings.shared_prefixes
+                self.passes[dtype] = fast_network(self.network, dtype, *parts)
+        return self.passes[dtype]
+
+    def _run(self, batch: Padded, dtype: torch.dtype) -> Vectors:
         ids, mask = (torch.from_numpy(x).to(self.device, non_blocking=True) for x in (batch.ids, batch.mask))  # (m, L)
         types = None if batch.types is None else torch.from_numpy(batch.types).to(self.device, non_blocking=True)
         # Passes compute in their own precision; only an unknown architecture needs autocast.
-        casts = self.dtype != torch.float32 and self.fast is self.network
-        precision = torch.autocast(self.device.type, dtype=self.dtype) if casts else nullcontext()
-        encode = cast("Callable[[Tensor, Tensor, Tensor | None], Tensor]", self.fast.encode)
+        fast, precision = self.pass_in(dtype), cast("AbstractContextManager[object]", nullcontext())
+        if fast is self.network and dtype != torch.float32:
+            precision = torch.autocast(self.device.type, dtype=dtype)
+        elif fast is self.network and self.may_widen:
+            precision = computing_in_fp32(self.network)
+        encode = cast("Callable[[Tensor, Tensor, Tensor | None], Tensor]", fast.encode)
         with torch.no_grad(), evaluating(self.network), precision:
             return encode(ids, mask, types).float().cpu().numpy()
 
@@ -217,7 +267,7 @@ def dtype_of(settings: InferenceSettings, device: torch.device) -> torch.dtype:
         raise ConfigError(
             f"inference.precision is int8, which {device} does not have here; allowed are auto, fp32 and bf16"
         )
-    if wanted == "auto" and not (device.type == "cuda" and arithmetic_of(device).bf16):
+    if wanted == "auto" and device.type == "cpu":
         return torch.float32
     return DTYPES[choose_precision(wanted, device, setting="inference.precision")]
 
@@ -243,6 +293,20 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module in modules:
             module.training = True
+
+
+@contextmanager
+def computing_in_fp32(network: nn.Module) -> Iterator[None]:
+    """Let layers of 4 bits compute in fp32; restore their precision afterwards."""
+    modules: list[Any] = [module for module in network.modules() if hasattr(module, "quant_state")]
+    before = [(module, module.compute_dtype) for module in modules]
+    for module in modules:
+        module.compute_dtype = torch.float32
+    try:
+        yield
+    finally:
+        for module, dtype in before:
+            module.compute_dtype = dtype
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class ServiceSettings(Settings):
     drain: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 30.0
     batch_tokens: Annotated[int, Field(ge=1)] = 32_768
     batch_wait: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.003
-    precision: Literal["fp32", "bf16", "int8"] | None = None
+    precision: Literal["fp32", "bf16", "fp16", "int8"] | None = None
 
     @property
     def most(self) -> dict[str, int]:

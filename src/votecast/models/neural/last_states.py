@@ -13,7 +13,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from votecast.inference.attention import Packed
 from votecast.inference.backbones import is_spread
-from votecast.inference.causal_layer import CausalLayer, has_known_layers, rotations
+from votecast.inference.causal_layer import CausalLayer, has_known_layers, rotations, widen_states
 
 
 def last_states(backbone: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def last_states(backbone: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
     tokens = ids[mask.bool()]  # (T,), all sequences end to end
     lowest = first_trained_layer(base) if torch.is_grad_enabled() else 0
     with nullcontext() if lowest < 0 else torch.no_grad():
-        x: Tensor = base.embed_tokens(tokens)  # (T, h)
+        x: Tensor = widen_states(base.embed_tokens(tokens))  # (T, h)
     # with device_map, layers live on several devices, and the states follow them
     turns, top = rotations(base, x, packed.positions), len(base.layers) - 1
     for i, module in enumerate(base.layers):
@@ -60,7 +60,10 @@ def last_states(backbone: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
 
 def padded_last_states(backbone: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
     """Compute the same as transformers does: padding goes through every layer."""
-    states = backbone(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state  # (m, L, h)
+    given: dict[str, Tensor] = {"input_ids": ids}
+    if hasattr(backbone, "quantization_method"):  # layers of few bits take fp32 and compute in their own precision
+        given = {"inputs_embeds": widen_states(backbone.get_input_embeddings()(ids))}
+    states = backbone(**given, attention_mask=mask, use_cache=False).last_hidden_state  # (m, L, h)
     last = mask.sum(1) - 1
     return cast("Tensor", states[torch.arange(len(ids), device=states.device), last.to(states.device)])
 
