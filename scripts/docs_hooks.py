@@ -91,10 +91,11 @@ def generated_pages() -> dict[str, str]:
 def command_line() -> str:
     """Describe every verb and its options, from the functions of `votecast.cli`."""
     from votecast.cli.app import build
+    from votecast.cli.logs import HELP
 
     text = build().generate_docs().replace("```console", "```text").replace("--dotted.key STR...", "--DOTTED.KEY VALUE")
     verbs = re.split(r"^(?=## votecast )", text, flags=re.MULTILINE)[1:]
-    return COMMAND_LINE + "".join(map(_escape, verbs))
+    return COMMAND_LINE + f"{HELP}\n\n" + "".join(map(_escape, verbs))
 
 
 def python_api() -> str:

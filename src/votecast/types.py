@@ -48,20 +48,29 @@ class Run:
         progress: Called at every step.
         name: The judge and the parts of its training that this run is, such as ("deberta", "fold_0").
         logs: Folder of trackers that write files; it stays when the run is done.
+        place: Which of how many parts this is, such as "1 of 5", for messages.
 
     Example:
-        >>> Run(name=("deberta",)).within("fold_0").name
-        ('deberta', 'fold_0')
+        >>> Run(name=("deberta",)).within("fold_0", place="1 of 5").label
+        'fold_0 (1 of 5)'
     """
 
     folder: Path | None = None
     progress: Progress = no_progress
     name: tuple[str, ...] = ()
     logs: Path | None = None
+    place: str = ""
 
-    def within(self, name: str) -> Run:
+    @property
+    def label(self) -> str:
+        """How messages name this run."""
+        name = "/".join(self.name[1:] or self.name) or "training"
+        return f"{name} ({self.place})" if self.place else name
+
+    def within(self, name: str, place: str = "") -> Run:
         """Return the part of this run with a name, one folder down."""
-        return replace(self, folder=self.folder and self.folder / name, name=(*self.name, name))
+        folder, place = self.folder and self.folder / name, place or self.place
+        return replace(self, folder=folder, name=(*self.name, name), place=place)
 
 
 def swap_columns(p: Probabilities) -> Probabilities:

@@ -171,6 +171,7 @@ def test_the_average_over_positions_depends_on_the_padding_and_the_other_does_no
 def test_members_average_their_weights(model, battles):
     mean = KerasSiameseModel.averaged([model, fitted(battles, seed=2)])
     assert np.isfinite(prediction(mean, battles[:3])).all()
+    assert [record["member"] for record in mean.records if "log_loss" in record][-1] == 1
     twice = KerasSiameseModel.averaged([model, model])
     assert np.array_equal(prediction(twice, battles[:9]), prediction(model, battles[:9]))
 

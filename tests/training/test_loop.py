@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 
 import votecast
 from votecast.errors import ConfigError, JudgeError, MissingExtraError
+from votecast.training import step_log
 from votecast.training.loop import train_network
 from votecast.training.network import TrainableNetwork
 from votecast.training.optimizer import make_schedule
@@ -299,6 +302,31 @@ def test_progress_is_reported_for_every_step() -> None:
     reported: list[tuple[str, int, int]] = []
     train(run=Run(progress=lambda *message: reported.append(message)), max_steps=5)
     assert reported == [("training steps", step, 5) for step in range(1, 6)]
+
+
+def test_the_log_says_where_a_training_stands(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    run = Run(tmp_path, name=("judge",)).within("fold_0", place="1 of 5")
+    caplog.set_level(logging.INFO, logger="votecast")
+    train(run=run, max_steps=3)
+    assert [record.getMessage().partition(" in ")[0] for record in caplog.records] == ["fold_0 (1 of 5): 3 steps"]
+    quiet = (tmp_path / "fold_0" / "metrics.jsonl").read_bytes()
+    monkeypatch.setattr(step_log, "EVERY", 0.0)
+    caplog.clear()
+    shutil.rmtree(tmp_path / "fold_0")
+    train(run=run, valid=numbers(30, seed=1), max_steps=3, eval_every=2)
+    shown = [
+        r"fold_0 \(1 of 5\): step 1 of 3, loss \d\.\d{4}, [\d,]+ tokens/s, 0:\d\d:\d\d left",
+        r"fold_0 \(1 of 5\): step 2, epoch [\d.]+, log_loss [\d.]+, accuracy [\d.]+, flip_rate [\d.]+",
+        r"fold_0 \(1 of 5\): step 2 of 3, .* left",
+        r"fold_0 \(1 of 5\): step 3, .*log_loss.*",
+        r"fold_0 \(1 of 5\): 3 steps in 0:\d\d:\d\d, [\d,]+ tokens/s",
+    ]
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == len(shown)
+    assert all(re.fullmatch(pattern, line) for pattern, line in zip(shown, lines, strict=True)), lines
+    assert (tmp_path / "fold_0" / "metrics.jsonl").read_bytes().splitlines()[0] == quiet.splitlines()[0]
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 from votecast import __version__
+from votecast.cli.logs import HELP as LOG_HELP
+from votecast.cli.logs import log_failure, logging_to, take_log_options
 from votecast.cli.options import prepare_words
 from votecast.cli.screen import print_error, print_note
 from votecast.errors import ConfigError, VotecastError
@@ -65,6 +67,7 @@ def build() -> App:
         name="votecast",
         help="Predict how people vote between two answers.",
         help_format="plaintext",
+        help_epilogue=LOG_HELP,
         version=f"votecast {__version__}",
         version_flags=["--version"],
         suppress_keyboard_interrupt=False,
@@ -78,9 +81,6 @@ def build() -> App:
 
 def run(words: Sequence[str]) -> int:
     """Run the command that these words make; turn errors into one line and return the exit code."""
-    # one process logs and prints for all that a launcher started
-    level = logging.CRITICAL if "RANK" in os.environ and _process_prefix() else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that it could download
     # SIGTERM unwinds the stack, so that partial files are removed
     with contextlib.ExitStack() as stack:
@@ -89,6 +89,9 @@ def run(words: Sequence[str]) -> int:
                 signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
             )
         try:
+            words, log_options = take_log_options(words)
+            # one process logs and prints for all that a launcher started
+            stack.enter_context(logging_to(log_options, is_main=not _process_prefix()))
             command, bound, _ = build().parse_args(prepare_words(words), print_error=False, exit_on_error=False)
             if command.__module__.startswith(VERB_MODULES):
                 import pyarrow as pa
@@ -152,6 +155,7 @@ def _fail(message: str, code: int, unforeseen: Exception | None = None) -> int:
     The others wait longer, because the main one prints what has failed in all of them.
     """
     prefix = _process_prefix()
+    log_failure(f"{prefix}{message}")
     if prefix:
         time.sleep(2 * LAUNCHER_GRACE)
     elif "RANK" in os.environ and isinstance(unforeseen, RuntimeError):

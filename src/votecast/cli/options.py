@@ -32,7 +32,7 @@ _STANDARD_INPUT = "standard-input:"
 """What a lone "-" becomes, which the parser would take for an option."""
 
 _DOTTED = re.compile(r"--([A-Za-z][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
-_TEXT_OPTIONS = {"compare": {"--prompt", "--a", "--b"}}
+TEXT_OPTIONS = {"compare": {"--prompt", "--a", "--b"}}
 _OVERRIDABLE = frozenset({"import", "predict", "recipes", "rerank", "score", "train"})
 
 
@@ -260,7 +260,7 @@ def prepare_words(words: Sequence[str]) -> list[str]:
         ['compare', '--a=- one']
     """
     verb = words[0] if words else ""
-    text_options, is_overridable = _TEXT_OPTIONS.get(verb, set()), verb in _OVERRIDABLE
+    text_options, is_overridable = TEXT_OPTIONS.get(verb, set()), verb in _OVERRIDABLE
     joined: list[str] = []
     places = iter(range(len(words)))
     for place in places:

@@ -9,7 +9,9 @@ import functools
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
@@ -25,7 +27,9 @@ DELAY = 2.0
 """Seconds before a bar appears."""
 
 MINUTE = 60.0
-"""Seconds between two lines of progress where there is no terminal."""
+"""Seconds without a note after which there is a line of progress, where there is no terminal."""
+
+_notes = {"last": 0.0}  # time of the last note
 
 
 class _Results(Console):
@@ -46,6 +50,7 @@ def print_line(message: str = "") -> None:
 
 def print_note(message: str) -> None:
     """Print a note that is not a result."""
+    _notes["last"] = time.monotonic()
     notes_console().print(Text(_make_safe(message)), soft_wrap=True)
 
 
@@ -134,8 +139,8 @@ def _make_safe(text: str) -> str:
 class Bars:
     """Progress of the work inside a `with` block, and the notes of its error.
 
-    A terminal gets bars after two seconds, a file or pipe a line a minute. Where the work fails, the notes of the error
-    (such as how to resume) are printed.
+    A terminal gets bars after two seconds, a file or pipe a line where there was no note for a minute. Where the work
+    fails, the notes of the error (such as how to resume) are printed.
 
     Example:
         >>> with Bars() as bars:
@@ -147,7 +152,8 @@ class Bars:
         self._progress: Progress | None = _new_progress(console) if console.is_terminal else None
         self._watcher = threading.Thread(target=self._watch, daemon=True)
         self._done = threading.Event()
-        self._now = ""
+        self._now = self._name = ""
+        self._began = (0.0, 0)  # when the current step began, and with how much done
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -175,19 +181,23 @@ class Bars:
         self._update("pairs", done, total)
 
     def _watch(self) -> None:
-        """Start the bars if the work takes longer than the delay; without a terminal, print a line a minute."""
+        """Start the bars if the work takes longer than the delay; without a terminal, print lines."""
         if self._progress is not None:
             if not self._done.wait(DELAY):
                 self._progress.start()
             return
         while not self._done.wait(MINUTE):
-            if self._now:
+            if self._now and time.monotonic() - _notes["last"] >= MINUTE:
                 print_note(self._now)
 
     def _update(self, name: str, done: int, total: int | None) -> None:
         total = max(done, total) if total else None  # a total of rows is an estimate
         count = f"{done:,}/{total:,}" if total else f"{done:,}" if done else ""
-        self._now = f"{name} {count}".strip()
+        if name != self._name:
+            self._name, self._began = name, (time.monotonic(), done)
+        began, first = self._began
+        left = (time.monotonic() - began) * (total - done) / (done - first) if total and done > first else 0.0
+        self._now = f"{name} {count}".strip() + (f", {timedelta(seconds=round(left))} left" if left >= 1 else "")
         if self._progress is not None:
             if name not in self._tasks:  # a step that comes again, as in the next fold, begins with its own time
                 for earlier in [*self._tasks]:

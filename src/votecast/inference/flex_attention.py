@@ -122,7 +122,7 @@ def flex_attention_works(device: torch.device, dtype: torch.dtype, heads: int, k
             wanted_grads = torch.autograd.grad(wanted.float().square().sum(), (q, k, v))
     # Without a compiler, or on a device that the kernel does not support, torch raises any of these.
     except (RuntimeError, NotImplementedError, ImportError, OSError, ValueError, TypeError) as error:
-        logger.info("flexible attention does not work on %s: %s", device, str(error).splitlines()[:1])
+        logger.debug("flexible attention does not work on %s: %s", device, str(error).splitlines()[:1])
         return False
     pairs = zip((found, *found_grads), (wanted, *wanted_grads), strict=True)
     return all(torch.allclose(one.float(), other.float(), atol=0.1, rtol=0.1) for one, other in pairs)

@@ -71,10 +71,11 @@ def fit_over_folds(recipe: Recipe, battles: Battles, folds: Folds | None, run: R
     steps, found = len(parts) + refit, list[Both]()
     for number, train, held_out in parts:
         run.progress("training", len(found), steps)
-        found.append(fitter.fit_part(f"fold_{number}", train, held_out, keep=not refit))
+        place = f"{len(found) + 1} of {steps}"
+        found.append(fitter.fit_part(f"fold_{number}", train, held_out, keep=not refit, place=place))
     if refit:
         run.progress("training on all rows", len(found), steps)
-        fitter.fit_part("all", np.arange(len(battles)), np.arange(0), keep=True)
+        fitter.fit_part("all", np.arange(len(battles)), np.arange(0), keep=True, place=f"{steps} of {steps}")
     run.progress("training", steps, steps)
     if recipe.final == "average_weights":
         fitter.members, fitter.stored = [type(fitter.members[0]).averaged(fitter.members)], []
@@ -174,12 +175,12 @@ class _Fitter:
         self.members: list[Model] = []
         self.stored: list[Path] = []
 
-    def fit_part(self, name: str, train: Ints, held_out: Ints, *, keep: bool) -> Both:
+    def fit_part(self, name: str, train: Ints, held_out: Ints, *, keep: bool, place: str = "") -> Both:
         """Fit a member on some rows and predict others, unless an earlier run has done so.
 
-        Only a member that is kept is written beside its predictions.
+        Only a member that is kept is written beside its predictions. `place` says which of all parts it is.
         """
-        recipe, run, is_main = self.recipe, self.run.within(name), current_launch().is_main
+        recipe, run, is_main = self.recipe, self.run.within(name, place), current_launch().is_main
         done = None if run.folder is None else run.folder / DONE
         # a finished part of an earlier run; one whose hashes do not match is fitted again
         if done is not None and is_whole(done) and (not keep or (done / MEMBER).is_dir()):

@@ -136,7 +136,7 @@ class BaselineModel(Model[PairFeatures]):
         seed, threads = self.seed, settings.threads
         trees = Trees.fit(views, targets, weights, settings.trees, rounds=rounds, seed=seed, threads=threads)
         linear = LinearWeights.fit(design, targets, weights, settings.linear)
-        logger.info("baseline: %d rounds, blend %s", rounds, blend)
+        logger.debug("baseline: %d rounds, blend %s", rounds, blend)
         self._fitted = (reduction, trees, linear, blend)
         return self
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -67,6 +68,11 @@ class NetworkModel(Model[P]):
     def split_rows(self, groups: Ints) -> tuple[Ints, Ints]:
         """Split rows into those to learn from and those to choose the weights by."""
         return hold_out(groups, self.settings.training.valid_share, self.seed)
+
+    @staticmethod
+    def joined_records(members: Sequence[NetworkModel[P]]) -> list[Record]:
+        """Return the records of several members, each with the number of its member."""
+        return [{"member": at, **record} for at, member in enumerate(members) for record in member.records]
 
     def write_records(self, folder: Path) -> None:
         """Write metrics.jsonl into a folder."""

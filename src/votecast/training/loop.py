@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from votecast.training.processes import Processes
 from votecast.training.settings import Interval, TrainingSettings
 from votecast.training.sharding import gather_tensors, match_placement, trained_state, write_tensors
 from votecast.training.step import Stepper, evaluate
+from votecast.training.step_log import StepLog
 from votecast.training.tracking import History, Journal, Record
 from votecast.training.training_rows import Data, StepPlan
 from votecast.types import Ints, Run
@@ -127,10 +127,11 @@ class _Training:
         records, is_first = self._restore(), processes.is_first
         report_to = settings.report_to if is_first else ()
         self.journal = Journal(run if is_first else Run(), records, report_to, settings.dump())
+        self.log = StepLog(run, self.plan.steps, self.state.step)
 
     def finish(self) -> History:
         """Train the steps that are left, and write the chosen weights into the network."""
-        state, began, before = self.state, time.monotonic(), self.state.tokens
+        state = self.state
         while not self._is_over():
             steps = self.plan.epoch(state.step // self.plan.epoch_steps)
             for rows in steps[state.step % self.plan.epoch_steps :]:
@@ -139,8 +140,7 @@ class _Training:
                 if self._is_over():
                     break
         if not state.finished:
-            speed = (state.tokens - before) / max(time.monotonic() - began, 1e-9)
-            logger.info("trained %d steps at %.0f tokens a second", state.step, speed)
+            self.log.finish()
             self.stepper.check_skipped(state.step)
             state.finished = True
             if not self.best:
@@ -161,7 +161,8 @@ class _Training:
         self.average.after_step()
         state.step += 1
         state.max_tokens = budget
-        state.tokens += int(self.plan.costs[rows].sum())
+        tokens = int(self.plan.costs[rows].sum())
+        state.tokens += tokens
         if math.isfinite(loss):
             state.loss, state.losses = state.loss + loss, state.losses + 1
         if self._is_due(settings.log_every) and state.losses:
@@ -171,6 +172,7 @@ class _Training:
             state.loss, state.losses = 0.0, 0
         if self._is_due(settings.eval_every):
             self._evaluate()
+        self.log.step(state.step, loss=loss, tokens=tokens)
         save_every = settings.save_every or ("group" if settings.order == "length" else settings.eval_every)
         if self._is_due(save_every) and state.step < self.plan.steps:
             moments = moments_of(self.optimizer, self.weights)
@@ -240,7 +242,7 @@ class _Training:
         self.average.restore(checkpoint.tensors("average"), self.state.step)
         self.best = checkpoint.tensors("best")
         self.stepper.restore(state["scaling"])
-        logger.info("resuming after step %d of %s", self.state.step, checkpoint.path)
+        logger.info("%s: resuming after step %d", self.run.label, self.state.step)
         records: list[Record] = state["records"]
         return records
 

@@ -51,7 +51,8 @@ class History:
 class Journal:
     """metrics.jsonl as it grows, and the trackers that show it, which close at the end of its `with` block.
 
-    The file holds no clock, so that the same training writes the same bytes. A resumed training is logged anew as a
+    The file holds no clock, so that the same training writes the same bytes. Lines of a run with a name are logged:
+    evaluations at the level INFO, others at DEBUG. A resumed training is logged anew as a
     whole, and a tracker that fails is left out with a warning: metrics.jsonl has every line.
 
     Args:
@@ -79,6 +80,7 @@ class Journal:
         settings: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self._path = run.folder / METRICS_NAME if run.folder else None
+        self._label = run.label if run.name else None
         self.records = list(records)
         if self._path is not None:
             with atomic_file(self._path, overwrite=True) as part:
@@ -106,6 +108,9 @@ class Journal:
                 raise ArtifactError(
                     f"{self._path} could not be written: {error}; earlier checkpoints are kept"
                 ) from error
+        if self._label is not None:
+            level = logging.INFO if "log_loss" in record else logging.DEBUG
+            logger.log(level, "%s: %s", self._label, _describe(record))
         self._show(record)
 
     def _show(self, record: Record) -> None:
@@ -123,6 +128,18 @@ class Journal:
             del self._trackers[name]
             logger.warning("the tracker %s is left out from now on: %s: %s", name, type(error).__name__, error)
 
+
+def _describe(record: Record) -> str:
+    """Write a record as one line of the log.
+
+    Example:
+        >>> _describe({"step": 200, "epoch": 0.5, "log_loss": 0.98765, "accuracy": 0.5})
+        'step 200, epoch 0.5, log_loss 0.98765, accuracy 0.5'
+    """
+    return ", ".join(f"{key} {int(value)}" if key in _COUNTS else f"{key} {value:.5g}" for key, value in record.items())
+
+
+_COUNTS = {"step", "tokens", "overflows"}
 
 PROJECT = "votecast"
 """The project of every run, in trackers that have projects."""

@@ -101,6 +101,8 @@ def test_minilm_that_is_not_installed_names_the_command(monkeypatch):
 def test_the_mean_of_the_weights_is_one_model(arena):
     judge = train(arena, "tiny:bert", **{"folds.only": None, "final": "average_weights"})
     assert len(judge.fitted.members) == 1
+    records = judge.fitted.members[0].records  # the curves of all folds
+    assert {record["member"] for record in records if "log_loss" in record} == set(range(judge.recipe.folds.n))
 
 
 def test_a_tokenizer_of_another_vocabulary_is_refused_before_texts_are_read(saved, arena):

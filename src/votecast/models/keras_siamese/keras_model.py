@@ -174,6 +174,7 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
         first = members[0]
         made = cls(first.settings, seed=first.seed)
         made.tokenizer = first.tokenizer
+        made.records = cls.joined_records(members)
         made._backbone, _ = first._check_fitted("average")
         weights = [member._check_fitted("average")[1] for member in members]
         made._weights = {

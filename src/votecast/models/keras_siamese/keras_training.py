@@ -140,6 +140,5 @@ class KerasTraining:
         found = log_loss(valid.targets, p, valid.weights)
         right = accuracy(valid.targets, p, valid.weights)
         journal.add({"step": step, "epoch": epoch + 1, "log_loss": found, "accuracy": right})
-        logger.info("epoch %d of %d: log loss %.4f", epoch + 1, self.settings.epochs, found)
         if self._best_loss is None or found < self._best_loss:
             self.best, self._best_loss = weights, found

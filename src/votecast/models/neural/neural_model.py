@@ -367,7 +367,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         Adapters are joined so that the mean is exact: k of rank r become one of rank k r.
         """
         first = members[0]
-        first.records = []
+        first.records = cls.joined_records(members)
         if deltas := [member.delta for member in members if member.delta is not None]:
             return first.set_delta(adapters.averaged_adapters(deltas), place="the mean of the members")
         # in double precision, so that the mean is rounded once

@@ -79,7 +79,7 @@ def audit_judge(
         )
     rows = predict_audit_rows(judge, votes, allow_leak=allow_leak, draws=draws, seed=seed)
     audit, tests = correct_findings(_measure_all(judge, rows, seed))
-    logger.info("audited %s rows with tests: %s", len(rows), tests)
+    logger.debug("audited %s rows with tests: %s", len(rows), tests)
     settings = {"draws": draws, "seed": seed, "level": LEVEL, "allow_leak": allow_leak, "tests": tests}
     settings |= {"correction": CORRECTION, "false_marks": FALSE_DISCOVERY_RATE, "least_prompts": LEAST_PROMPTS}
     return replace(audit, settings=settings)
