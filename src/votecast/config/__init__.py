@@ -1,6 +1,6 @@
 """Frozen settings and their description, optional packages, and the process and machine that votecast runs on."""
 
-from votecast.config.launch import Launch, current_launch
+from votecast.config.launch import Launch, check_launch, current_launch, leaves_gpus
 from votecast.config.settings import (
     Settings,
     UserSettings,
@@ -14,7 +14,9 @@ __all__ = [
     "Launch",
     "Settings",
     "UserSettings",
+    "check_launch",
     "current_launch",
+    "leaves_gpus",
     "merge_settings",
     "nest_overrides",
     "read_yaml",

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from votecast.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Launch:
@@ -48,3 +50,22 @@ def current_launch() -> Launch:
     if machines <= 1:
         parts.append(str(os.getppid()))  # tells two launches on one machine apart; differs between machines
     return Launch(rank, processes or 1, local_rank, local_processes or 1, ":".join(parts))
+
+
+def check_launch() -> None:
+    """Check that processes which were launched for GPUs may see some.
+
+    Raises:
+        ConfigError: If their environment hides all GPUs and does not say that they are meant for the CPU.
+    """
+    count = current_launch().local_processes
+    if count > 1 and os.environ.get("CUDA_VISIBLE_DEVICES") == "" and not leaves_gpus():
+        raise ConfigError(
+            f"CUDA_VISIBLE_DEVICES is empty, so that {count} processes see no GPU; unset it, or set "
+            "ACCELERATE_USE_CPU=true to train on the CPU"
+        )
+
+
+def leaves_gpus() -> bool:
+    """Return whether the environment variable ACCELERATE_USE_CPU says to leave GPUs alone."""
+    return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("y", "yes", "t", "true", "on", "1")

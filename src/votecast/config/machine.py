@@ -9,6 +9,10 @@ import ctypes
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from votecast.errors import JudgeError
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +48,30 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch on a CPU
+    said = ("out of memory", "can't allocate memory")  # by CUDA's own errors, and by torch on a CPU
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+
+
+@contextmanager
+def fitting_in_memory(what: str, cure: str) -> Iterator[None]:
+    """Turn running out of memory within this context into an error that names the setting that helps.
+
+    Raises:
+        JudgeError: If a device, or the machine, has no memory left.
+
+    Example:
+        >>> with fitting_in_memory("this network on cpu", "take a smaller one"):
+        ...     raise MemoryError
+        Traceback (most recent call last):
+        ...
+        votecast.errors.JudgeError: out of memory with this network on cpu; take a smaller one
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise JudgeError(f"out of memory with {what}; {cure}") from error
 
 
 def usable_cores() -> int:

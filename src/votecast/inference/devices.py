@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
 
-from votecast.config import current_launch
-from votecast.config.machine import is_out_of_memory
-from votecast.errors import ConfigError, JudgeError
+from votecast.config import current_launch, leaves_gpus
+from votecast.errors import ConfigError
 from votecast.inference.backbones import Network, backbone_of, is_spread
 from votecast.inference.settings import InferenceSettings
 
@@ -29,7 +26,7 @@ MORE_MEMORY = (
 
 
 def devices_of(settings: InferenceSettings) -> list[torch.device]:
-    """Return the devices that settings name, else every CUDA device, else the CPU.
+    """Return the devices that settings name, else every CUDA device unless ACCELERATE_USE_CPU is set, else the CPU.
 
     Of several processes on this machine, which `accelerate launch` has started, each gets one of these devices.
 
@@ -44,7 +41,7 @@ def devices_of(settings: InferenceSettings) -> list[torch.device]:
         raise ConfigError(
             f"inference.devices names {unknown[0]!r}; this machine has {', '.join(allowed)}{hidden}, name one of these"
         )
-    devices = list(map(torch.device, settings.devices or allowed[1:] or allowed))
+    devices = list(map(torch.device, settings.devices or (not leaves_gpus() and allowed[1:]) or ["cpu"]))
     return devices if launch.local_processes == 1 else [devices[launch.local_rank % len(devices)]]
 
 
@@ -87,25 +84,3 @@ def _moved(tensor: Tensor, device: torch.device) -> dict[int, object]:
     twin.quant_state.state2 = copy.copy(constants.state2)
     moved = twin.to(device)
     return {id(tensor): moved, id(constants): twin.quant_state}
-
-
-@contextmanager
-def fitting_in_memory(what: str, cure: str) -> Iterator[None]:
-    """Turn running out of memory within this context into an error that names the setting that helps.
-
-    Raises:
-        JudgeError: If a device, or the machine, has no memory left.
-
-    Example:
-        >>> with fitting_in_memory("this network on cpu", "take a smaller one"):
-        ...     raise MemoryError
-        Traceback (most recent call last):
-        ...
-        votecast.errors.JudgeError: out of memory with this network on cpu; take a smaller one
-    """
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise JudgeError(f"out of memory with {what}; {cure}") from error

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from votecast.config import current_launch
-from votecast.config.machine import is_out_of_memory, keep_memory, usable_cores
+from votecast.config.machine import fitting_in_memory, is_out_of_memory, keep_memory, usable_cores
 from votecast.config.precision import choose_precision
 from votecast.errors import ConfigError, JudgeError
 from votecast.inference.backbones import backbone_of, is_spread
 from votecast.inference.decoder_pass import DecoderStack
-from votecast.inference.devices import MORE_MEMORY, copy_to_device, devices_of, fitting_in_memory
+from votecast.inference.devices import MORE_MEMORY, copy_to_device, devices_of
 from votecast.inference.fast import fast_network
 from votecast.inference.layers import int8_works
 from votecast.inference.settings import InferenceSettings

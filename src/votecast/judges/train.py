@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from votecast.artifacts import check_free
-from votecast.config import current_launch
+from votecast.config import check_launch, current_launch
 from votecast.data.battles import SCHEMA, Battles
 from votecast.data.clean import clean
 from votecast.data.work_folder import hold_work_folder
@@ -77,6 +77,7 @@ def train(
         True
     """
     settings = load_recipe(recipe, overrides, small=small)
+    check_launch()
     # a missing package is reported before anything is read or made
     numbers = family(settings.family)(settings.model, seed=settings.seed).numbers
     if out is None and resume:

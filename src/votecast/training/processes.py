@@ -13,6 +13,7 @@ from accelerate.utils import parse_flag_from_env, patch_environment
 from torch import Tensor, distributed
 from torch.nn import Parameter
 
+from votecast.config.machine import fitting_in_memory
 from votecast.errors import ConfigError
 from votecast.training.network import TrainableNetwork
 from votecast.training.settings import TrainingSettings
@@ -21,6 +22,11 @@ from votecast.types import Ints
 
 logger = logging.getLogger(__name__)
 _BUCKET = 1 << 24  # numbers sent at a time: fewer messages than parameters, and no copy of the whole gradient
+
+_LESS_MEMORY = (
+    "train adapters on weights of 4 bits (model.adapter, model.weights nf4), hold the moments in 8 bits "
+    "(model.training.optimizer adamw_8bit), lower model.training.max_tokens, or divide the network with fsdp"
+)
 
 
 class Processes:
@@ -57,13 +63,15 @@ class Processes:
 
         Raises:
             ConfigError: If it should be sharded and cannot be.
+            JudgeError: If weights, gradients and moments do not fit into the memory of the device.
         """
         home = next(network.parameters()).device
-        if self.sharding is not None:
-            with shard_network(network, settings, self.device, self.sharding) as made:
-                yield made
-        else:
-            yield network.to(self.device)
+        with fitting_in_memory(f"weights, gradients and moments on {self.device}", _LESS_MEMORY):
+            if self.sharding is not None:
+                with shard_network(network, settings, self.device, self.sharding) as made:
+                    yield made
+            else:
+                yield network.to(self.device)
         network.to(home).eval()
 
     def spare(self, parts: Sequence[Ints]) -> int:

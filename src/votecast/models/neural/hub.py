@@ -24,8 +24,9 @@ from transformers import PretrainedConfig
 from transformers.utils import logging
 
 from votecast.config.extras import need
+from votecast.config.machine import fitting_in_memory
 from votecast.errors import ArtifactError, ConfigError, JudgeError
-from votecast.inference.devices import MORE_MEMORY, fitting_in_memory
+from votecast.inference.devices import MORE_MEMORY
 
 # what transformers raises of itself, of config.json, of a damaged file, and of a commit that it cannot ask for
 _FAULTS = (OSError, ValueError, KeyError, StrictDataclassError, SafetensorError, RevisionResolutionError)

@@ -11,8 +11,9 @@ from typing import Any
 from torch import Tensor
 from transformers import LlamaConfig, LlamaModel
 
+from votecast.config.machine import fitting_in_memory
 from votecast.errors import ArtifactError, ConfigError
-from votecast.inference.devices import MORE_MEMORY, fitting_in_memory
+from votecast.inference.devices import MORE_MEMORY
 from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.weight_files import read_weights, weight_files
 
