@@ -6,6 +6,7 @@ Called by `votecast.cli.main`; the module of a verb is imported when the verb is
 from __future__ import annotations
 
 import contextlib
+import json
 import keyword
 import logging
 import os
@@ -13,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
@@ -55,6 +57,9 @@ VERB_MODULES = "votecast.cli."
 DEBUG = "VOTECAST_DEBUG"
 """Environment variable that shows the traceback of a bug in votecast itself."""
 
+ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
+"""Environment variable of `accelerate launch`: the file whose error its report shows; one folder for each process."""
+
 LAUNCHER_GRACE = 5.0
 """Seconds in which a launcher ends the other processes once one has failed."""
 
@@ -85,9 +90,7 @@ def run(words: Sequence[str]) -> int:
     # SIGTERM unwinds the stack, so that partial files are removed
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(ValueError):  # not in the main thread: the embedding program handles signals
-            stack.callback(
-                signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-            )
+            stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _terminate))
         try:
             words, log_options = take_log_options(words)
             # one process logs and prints for all that a launcher started
@@ -161,4 +164,20 @@ def _fail(message: str, code: int, unforeseen: Exception | None = None) -> int:
     elif "RANK" in os.environ and isinstance(unforeseen, RuntimeError):
         time.sleep(LAUNCHER_GRACE)
     print_error(f"{prefix}{message}")
+    if own := os.environ.get(ERROR_FILE):
+        with contextlib.suppress(OSError):
+            Path(own).write_text(json.dumps({"message": message, "timestamp": int(time.time())}), "utf-8")
     return code
+
+
+def _terminate(*_: object) -> None:
+    """End this process; one of those of a launch says why, unless one has failed with an error of its own."""
+    if own := os.environ.get(ERROR_FILE):
+        folder = Path(own).parents[1]
+        if not list(folder.glob(f"*/{Path(own).name}")):
+            with contextlib.suppress(OSError), (folder / "reported").open("x"):  # by the first of them
+                print_error(
+                    "the launcher has ended this run because one of its processes died; exit code -9 in its report "
+                    "means that the machine ran out of memory: start fewer processes, with --resume"
+                )
+    sys.exit(TERMINATED)
