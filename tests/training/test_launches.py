@@ -9,9 +9,8 @@ import pytest
 from tests.tolerances import rounding
 from tests.training.launching import curve, ended, errors, kill_process, largest_gap, start
 
-from votecast import load_judge, train
+from votecast import load_judge
 from votecast.cli import main
-from votecast.errors import ConfigError
 
 ONE_FOLD = ("--small", "--folds.n", "4", "--fold", "0", "--model.text.max_length", "64")
 CROSS = ("cross_encoder", *ONE_FOLD, "--model.dropout", "0.0")
@@ -107,10 +106,3 @@ def test_two_sharded_processes_match_one_and_report_an_error_of_both_once(alone:
     check_voice(out, err, 2)
     for name in NETWORKS:
         check_same(alone / f"{name}-alone", alone / f"{name}-fsdp")
-
-
-def test_gpus_that_are_hidden_from_all_processes_are_one_error(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"LOCAL_WORLD_SIZE": "2", "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "false"}.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match="CUDA_VISIBLE_DEVICES is empty, so that 2 processes see no GPU; unset it"):
-        train("cross_encoder", place / "votes.jsonl", out=place / "never", small=True)
