@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -48,8 +49,11 @@ class DecoderStack(nn.Module):
         self.base = without_adapters(backbone)
         self.dtype, self.last_only, self.sharing = states_dtype(dtype), last_only, sharing
         config, top = self.base.config, len(self.base.layers) - 1
+        # members on one base share what they have not changed of it
+        dense = self.base.packs.dense if hasattr(self.base, "packs") else Dense
         self.layers = [
-            PackedLayer(layer, config, i, dtype, last_only and i == top) for i, layer in enumerate(self.base.layers)
+            PackedLayer(layer, config, i, dtype, last_only and i == top, dense)
+            for i, layer in enumerate(self.base.layers)
         ]
         self.norm = CausalNorm(self.base.norm, config)
 
@@ -104,7 +108,13 @@ class PackedLayer(CausalLayer):
     """A layer for prediction alone, its weights packed; with `last_only` the queries are the last tokens."""
 
     def __init__(
-        self, layer: LlamaDecoderLayer, config: PreTrainedConfig, number: int, dtype: torch.dtype, last_only: bool
+        self,
+        layer: LlamaDecoderLayer,
+        config: PreTrainedConfig,
+        number: int,
+        dtype: torch.dtype,
+        last_only: bool,
+        dense: Callable[..., Dense],
     ) -> None:
         super().__init__(layer, config, number)
         attention, mlp, self.dropout, self.in_fp16 = layer.self_attn, layer.mlp, 0.0, dtype == torch.float16
@@ -112,11 +122,12 @@ class PackedLayer(CausalLayer):
         # One wide product is faster than three. It copies the weights, as packing for a CPU does anyway.
         together = not last_only and all(p.device.type == "cpu" for p in layer.parameters())
         groups = [projections] if together else [[linear] for linear in projections]
-        self.projections = [PackedLinear(*group, dtype=dtype) for group in groups]
+        self.projections = [PackedLinear(*group, dtype=dtype, dense=dense) for group in groups]
         self.widths = [len(base_linear(linear).weight) for linear in projections]
-        self.project_out = PackedLinear(attention.o_proj, dtype=dtype)
-        self.up, self.down = PackedLinear(mlp.up_proj, dtype=dtype), PackedLinear(mlp.down_proj, dtype=dtype)
-        self.gate = PackedLinear(mlp.gate_proj, dtype=dtype)
+        self.project_out, self.up, self.down, self.gate = (
+            PackedLinear(linear, dtype=dtype, dense=dense)
+            for linear in (attention.o_proj, mlp.up_proj, mlp.down_proj, mlp.gate_proj)
+        )
 
     def project(self, x: Tensor, last: Tensor | None) -> tuple[Tensor, ...]:
         """Compute queries, keys and values as `CausalLayer` does."""
@@ -133,8 +144,8 @@ class PackedLayer(CausalLayer):
 class PackedLinear:
     """Linear modules over the same input, their outputs side by side; adapters stay beside the weights."""
 
-    def __init__(self, *linears: LoraLinear, dtype: torch.dtype) -> None:
-        self.dense = Dense(*map(base_linear, linears), dtype=dtype)
+    def __init__(self, *linears: LoraLinear, dtype: torch.dtype, dense: Callable[..., Dense] = Dense) -> None:
+        self.dense = dense(*map(base_linear, linears), dtype=dtype)
         downs, ups = zip(*(lora_factors(linear) for linear in linears), strict=True)
         # The factors of several adapters act as those of one whose up factor has them as blocks on its diagonal.
         down = torch.cat(downs).to(states_dtype(dtype)).contiguous()  # (sum of ranks, inputs)

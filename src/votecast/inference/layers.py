@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import torch
@@ -78,6 +78,36 @@ class Dense:
         inputs = ((x.float() / scale).round_().add_(128).to(torch.uint8), scale, 128)
         weights = (self.weight, scales, torch.zeros_like(scales, dtype=torch.int32), self.bias)
         return cast("Tensor", _onednn.qlinear_pointwise(*inputs, *weights, 1.0, 0, torch.bfloat16, name, [], algorithm))
+
+
+class SharedPacks:
+    """Packed layers of frozen weights, for the engines of all networks around these weights.
+
+    Args:
+        weights: The frozen weights.
+    """
+
+    def __init__(self, weights: Iterable[Tensor]) -> None:
+        self._frozen = {id(weight) for weight in weights}
+        self._packed: dict[tuple[object, ...], Dense] = {}
+
+    def __deepcopy__(self, memo: dict[int, object]) -> SharedPacks:
+        """Return no packs: a copy of a network has weights of its own."""
+        return SharedPacks(())
+
+    def dense(self, *linears: nn.Linear, dtype: torch.dtype) -> Dense:
+        """Return the dense layer of some linear modules, packed once where all their weights are frozen."""
+        tensors = [tensor for linear in linears for tensor in linear.parameters()]
+        if any(id(tensor) not in self._frozen for tensor in tensors):
+            return Dense(*linears, dtype=dtype)
+        key = (dtype, *map(id, tensors))
+        if key not in self._packed:
+            self._packed[key] = Dense(*linears, dtype=dtype)
+        return self._packed[key]
+
+    def free(self) -> None:
+        """Forget the packed layers, which engines in use keep."""
+        self._packed.clear()
 
 
 def states_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -73,7 +73,7 @@ def _export(model: NeuralModel, folder: Path, progress: Progress, number: int, o
 
     progress("exporting", number, of)
     folder.mkdir()
-    network = model.fitted
+    network = model.merged
     path = export_onnx(network, folder, pad_id=model.pad_id, types=model.tokenizer.has_types)
     model.tokenizer.save(folder)
     return {

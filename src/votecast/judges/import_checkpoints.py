@@ -166,7 +166,7 @@ def _import_encoders(
         member = CrossEncoderModel(recipe.model, seed=recipe.seed)
         member.tokenizer = checkpoint.tokenizer
         check_positions(checkpoint.model.config, member.settings.text.max_length, str(folder))
-        member.network = member.wrap(checkpoint.model).eval()
+        member.set_network(member.wrap(checkpoint.model))
         _check_member(member, recipe, checkpoint)
         found.append(checkpoint)
         members.append(member)

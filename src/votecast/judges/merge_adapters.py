@@ -71,7 +71,7 @@ def merge_judge(
         )
     import torch
 
-    from votecast.models.neural.adapter_merge import has_adapter, merge_member, predict_in_fp32, unmerged_member
+    from votecast.models.neural.adapter_merge import has_adapter, merge_member, predict_in_fp32
 
     if not all(has_adapter(member) for member in members):
         raise JudgeError(f"judge {judge.name!r} has no adapters: its folder holds all its weights; use it as it is")
@@ -95,7 +95,7 @@ def merge_judge(
     largest = 0.0
     for number, member in enumerate(members):
         progress("merging", number, len(members))
-        prepared, apart = member.prepare(probes), unmerged_member(cast("NeuralModel", member))
+        prepared, apart = member.prepare(probes), cast("NeuralModel", member)
         # in fp32 on both sides, so that only the merge itself can move a probability
         before = predict_in_fp32(apart, prepared)
         apart.release()

@@ -18,7 +18,6 @@ from transformers import PreTrainedModel
 from votecast.config import Settings
 from votecast.config.extras import need
 from votecast.models.base import Model
-from votecast.models.neural.adapters import fill_adapter, rank_of
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import PairNetwork
@@ -28,14 +27,6 @@ from votecast.types import Probabilities
 def has_adapter(member: Model) -> bool:
     """Return whether a member holds adapters beside a base that its folder does not hold."""
     return isinstance(member, NeuralModel) and member.delta is not None
-
-
-def unmerged_member(member: NeuralModel) -> NeuralModel:
-    """Return the same member with its adapters beside the weights of its base."""
-    delta = member.delta or {}
-    network = member.initial_network(rank=rank_of(delta))
-    fill_adapter(network, delta, place="this judge")
-    return member.with_network(network)
 
 
 @torch.no_grad()
@@ -74,15 +65,16 @@ def merge_member(member: NeuralModel, settings: Settings, dtype: torch.dtype) ->
     """Return the member without adapters.
 
     Args:
-        member: What `unmerged_member` gave.
+        member: A member with adapters.
         settings: Its settings without adapters.
         dtype: Of the weights. Sums are taken in fp32, from weights of 4 or 8 bits as they stand, and rounded once.
     """
     network = member.fitted
     made = copy.deepcopy(network, {id(network.backbone): nn.Identity()})  # the heads; the backbone is made below
     made.backbone = _plain_backbone(network, dtype)
-    found = member.with_network(made)
-    found.settings, found.delta = settings, None
+    found = copy.copy(member)
+    found.settings, found.delta, found.base_in_memory = settings, None, None
+    found.set_network(made)
     return found
 
 

@@ -1,16 +1,20 @@
-"""Low-rank adapters through peft: added before training, saved by themselves, merged before predictions."""
+"""Low-rank adapters through peft: added before training, saved by themselves, merged for predictions."""
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import Parameter
 from transformers import PreTrainedModel
 
 from votecast.config.extras import need
 from votecast.errors import ArtifactError, ConfigError
+from votecast.inference.fast import replace_children
 from votecast.models.neural.pair_network import PairNetwork, base_encoder, layers_of
 from votecast.models.neural.settings import AdapterSettings
 from votecast.training.mixed_precision import silence_bitsandbytes
@@ -106,10 +110,25 @@ def count_parameters(network: nn.Module) -> tuple[int, int]:
     return trained, total
 
 
-def merge_adapter(network: PairNetwork) -> PairNetwork:
-    """Add the adapters to the weights beside them, so that predictions cost no more than without."""
-    network.backbone = network.backbone.merge_and_unload()
-    return network
+def merged_network(network: PairNetwork) -> PairNetwork:
+    """Copy a network with its adapters added to the weights beside them, so that predictions cost no more than without.
+
+    All other weights are shared with the network, which stays as it is.
+    """
+    return replace_children(network, backbone=_merged(network.backbone.get_base_model()))
+
+
+@torch.no_grad()
+def _merged(module: Any) -> Any:
+    if hasattr(module, "get_delta_weight"):
+        inner = module.get_base_layer()
+        made = copy.copy(inner)
+        weight = Parameter(inner.weight + module.get_delta_weight("default"), requires_grad=False)
+        made.__dict__["_parameters"] = {**inner._parameters, "weight": weight}
+        return made
+    children = {name: _merged(child) for name, child in module.named_children()}
+    changed = {name: child for name, child in children.items() if child is not module.get_submodule(name)}
+    return replace_children(module, **changed) if changed else module
 
 
 def trained_tensors(network: PairNetwork) -> Tensors:

@@ -70,6 +70,12 @@ class CausalModel(NeuralModel):
         device = {"": str(devices_of(held.inference)[0])}
         return options | ({"device_map": device} if held.weights in ("nf4", "int8") else {})
 
+    @property
+    def base_key(self) -> tuple[object, ...]:
+        """What the weights of the backbone depend on."""
+        held = self.settings
+        return (*super().base_key, held.weights, held.double_quantization, held.compute, held.device_map)
+
     def load_backbone(self) -> PreTrainedModel:
         """Load the bare model, with weights in the precision that the settings say."""
         held = self.settings

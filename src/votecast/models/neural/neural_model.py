@@ -23,6 +23,7 @@ from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, JudgeError
 from votecast.features.style import answer_form
+from votecast.inference.devices import devices_of
 from votecast.inference.engine import Engine, check_inference
 from votecast.models.base import Model
 from votecast.models.network_model import NetworkModel
@@ -33,6 +34,7 @@ from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.offset import fit_offset, offset_model, offset_scores
 from votecast.models.neural.pair_network import PairNetwork, freeze
 from votecast.models.neural.settings import OffsetSettings
+from votecast.models.neural.shared_base import EngineGroup, EngineSlot, SharedBase, engine_group, shared_base
 from votecast.text.encoder import Encoded
 from votecast.text.sequences import Sequences
 from votecast.text.tokenization import Tokenizer
@@ -59,6 +61,8 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         network: The trained network; None before `fit` and `load`.
         delta: Adapters, biases and head, for a member whose folder does not hold its backbone.
         offset_judge: The fitted judge whose predictions the network starts from; None without the setting `offset`.
+        base_in_memory: The backbone that this member shares with others; None for one of its own.
+        engine_slot: Holds the engine that runs the network in predictions.
     """
 
     kind: ClassVar[Kind]
@@ -69,7 +73,8 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         self.network: PairNetwork | None = None
         self.delta: adapters.Tensors | None = None
         self.offset_judge: Model | None = None
-        self._engine: Engine | None = None
+        self.base_in_memory: SharedBase | None = None
+        self.engine_slot = EngineSlot(EngineGroup())
 
     @abstractmethod
     def encode_battles(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
@@ -112,7 +117,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
 
     @property
     def merges(self) -> bool:
-        """Whether adapters are added to the weights of the base before predictions."""
+        """Whether predictions come from a network whose adapters are added to the weights of the base."""
         return self.settings.adapter is not None
 
     @property
@@ -131,8 +136,22 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         return self.source.base if self.settings.adapter is not None else None
 
     @property
+    def shares_base(self) -> bool:
+        """Whether the backbone stays as it was loaded, so that members share it."""
+        return self.settings.adapter is not None
+
+    @property
+    def base_key(self) -> tuple[object, ...]:
+        """What the weights of the backbone depend on."""
+        source, base = self.source, self.source.base or {}
+        # small random models are drawn by the seed
+        drawn = self.seed if source.tiny else None
+        found = (type(self), source.path, source.revision, source.tiny, base.get("sha256"), drawn)
+        return (*found, self.settings.dropout)
+
+    @property
     def fitted(self) -> PairNetwork:
-        """The trained network.
+        """The trained network, with its adapters beside the weights.
 
         Raises:
             JudgeError: Before the first `fit`.
@@ -140,6 +159,11 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         if self.network is None:
             raise JudgeError(f"this {type(self).__name__} has not been fitted; call fit first, or load a judge")
         return self.network
+
+    @property
+    def merged(self) -> PairNetwork:
+        """The trained network as it predicts; see `merges`."""
+        return adapters.merged_network(self.fitted) if self.merges else self.fitted
 
     # Battles, and the network before training.
 
@@ -163,21 +187,29 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         """Load the backbone as it is before training."""
         return self.source.load(self.kind, dropout=self.settings.dropout)
 
-    def initial_network(self, rank: int | None = None) -> PairNetwork:
+    def initial_network(self, rank: int | None = None, *, trains: bool = True) -> PairNetwork:
         """Make the network with new heads and adapters.
 
         Args:
             rank: Rank of the adapters where it is another than the settings'.
+            trains: Whether what is drawn matters, because the network is to be trained.
         """
         # new heads and adapters are drawn from torch's generator, which is left as it was
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            backbone = self.load_backbone()
+            if self.shares_base:
+                base = shared_base(self.base_key, self.load_backbone, seed=self.seed, trains=trains)
+                self.base_in_memory, backbone = base, base.new_modules()
+            else:
+                backbone = self.load_backbone()
             check_positions(backbone.config, self.settings.text.max_length, self.settings.name)
             freeze(backbone, embeddings=self.settings.freeze_embeddings, layers=self.settings.freeze_layers)
             network = self.wrap(backbone)
             adapter = self.settings.adapter
-            return network if adapter is None else adapters.add_adapter(network, adapter, rank=rank)
+            if adapter is not None:
+                network = adapters.add_adapter(network, adapter, rank=rank)
+                base.own_trained(network)
+            return network
 
     def new_network(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats) -> PairNetwork:
         """Make the network as it is before the first step."""
@@ -227,7 +259,6 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
             self.delta = adapters.trained_tensors(network)
             # the folder keeps adapters in half precision: predictions before and after saving are the same
             adapters.fill_adapter(network, self.delta, place="this training")
-            network = adapters.merge_adapter(network) if self.merges else network
         self.set_network(network)
         return self
 
@@ -263,27 +294,23 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         return replace(prepared, offset=offset_scores(self.offset_judge.predict(prepared.for_offset)))
 
     def start_engine(self) -> Engine:
-        """Return the engine that runs the network in predictions."""
-        if self._engine is None:
-            check_inference(self.settings.inference)  # before a model is loaded
-            self._engine = Engine(self.fitted, self.settings.inference)
-        return self._engine
+        """Return the engine that runs the network in predictions, made where there is none."""
+        settings = self.settings.inference
+        check_inference(settings)  # before a model is loaded
+        size = sum(p.numel() * p.element_size() for p in self.fitted.parameters())
+        on_cpu = devices_of(settings)[0].type == "cpu"
+        return self.engine_slot.engine(lambda: Engine(self.merged, settings), size=size, on_cpu=on_cpu)
 
     def set_network(self, network: PairNetwork) -> None:
         """Predict with this network from now on."""
-        self.network, self._engine = network.eval(), None
-
-    def with_network(self, network: PairNetwork) -> Self:
-        """Return a copy of this member with another network."""
-        made = copy.copy(self)
-        made.set_network(network)
-        return made
+        self.network = network.eval()
+        group = self.base_in_memory or engine_group((type(self), self.settings.model_dump_json()))
+        self.engine_slot = EngineSlot(group)
 
     def with_shown_order(self) -> Self:
         """Return a copy that predicts from the shown order alone, on the same network and engine."""
         if not self.averages_orders:
             return self
-        self.start_engine()
         made = copy.copy(self)
         made.settings = self.settings.model_copy(update={"orders": "shown"})
         return made
@@ -293,12 +320,14 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         changed = type(self.settings.inference).parse(self.settings.inference.dump() | inference, origin="inference")
         check_inference(changed)
         self.settings = self.settings.model_copy(update={"inference": changed})
-        self._engine = None
+        self.engine_slot = EngineSlot(self.engine_slot.group)
         return True
 
     def release(self) -> None:
-        """Free the accelerator; the model still predicts."""
-        self._engine = None
+        """Free the accelerator, and what is held twice; the model still predicts."""
+        self.engine_slot.free()
+        if self.base_in_memory is not None:
+            self.base_in_memory.backbone.packs.free()
         if self.network is not None:
             self.network.to("cpu")
 
@@ -355,9 +384,9 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
             ArtifactError: If they are those of another network.
         """
         self.delta = delta
-        network = self.initial_network(rank=adapters.rank_of(delta))
+        network = self.initial_network(rank=adapters.rank_of(delta), trains=False)
         adapters.fill_adapter(network, delta, place=place)
-        self.set_network(adapters.merge_adapter(network) if self.merges else network)
+        self.set_network(network)
         return self
 
     @classmethod

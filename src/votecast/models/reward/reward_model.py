@@ -14,7 +14,6 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from votecast.calibration.link_fit import fit_link
@@ -70,7 +69,6 @@ class RewardModel(CausalModel):
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
         self.cache: ScoreCache | None = None
-        self._head: Tensor | None = None
         self._expected: Mapping[str, object] | None = None
         self._unused: Memo | None = None
 
@@ -112,6 +110,11 @@ class RewardModel(CausalModel):
         return self.settings.adapter is not None
 
     @property
+    def shares_base(self) -> bool:
+        """Whether the model stays as it was loaded: with an adapter, and where nothing is trained."""
+        return True
+
+    @property
     def can_be_averaged(self) -> bool:
         """Whether weights can be averaged: rewards and links on scales of their own have no mean."""
         return False
@@ -127,23 +130,24 @@ class RewardModel(CausalModel):
         if self.network is None and not self.is_trained:
             if self._expected is not None:
                 self.check_base(self._expected)
-            self.network = self.initial_network().eval()
+            self.set_network(self.initial_network(trains=False))
         return super().fitted
 
     def load_backbone(self) -> PreTrainedModel:
-        """Load the model as it is before training; its head, if it has one, is kept for `wrap`."""
+        """Load the model as it is before training; its head, if it has one, lies on it as `reward_head` for `wrap`."""
         held = self.settings
         head_given = not self.is_trained and not self.source.tiny
-        model, self._head = load_reward(self.source, self.load_options, dropout=held.dropout, head_given=head_given)
+        model, head = load_reward(self.source, self.load_options, dropout=held.dropout, head_given=head_given)
+        model.reward_head = head
         return set_compute_type(held.compute, model)
 
     def wrap(self, backbone: PreTrainedModel) -> PairNetwork:
         """Make the network around the model, with the head it came with."""
-        if self._head is None:
+        if backbone.reward_head is None:
             return ClassifierReward(backbone)
         network = RewardNetwork(backbone)
         with torch.no_grad():
-            network.score.weight.copy_(self._head)
+            network.score.weight.copy_(backbone.reward_head)
         return network
 
     def prepare(self, battles: Battles) -> RewardPrepared:
