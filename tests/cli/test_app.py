@@ -114,8 +114,23 @@ def test_an_internal_error_is_reported_as_one(votecast: Callable, monkeypatch: p
         votecast("recipes")
 
 
+def test_only_train_is_started_by_a_launcher(votecast: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "none"}.items():
+        monkeypatch.setenv(name, value)
+    ran = votecast("predict", "--judge", "bundled:baseline", "--input", "missing.csv", "--out", "never.csv")
+    assert ran.code == 2
+    assert "votecast predict was started in 2 processes" in ran.err and "start it once" in ran.err
+    assert "missing.csv" in votecast("train", "baseline", "--train", "missing.csv", "--out", "never").err
+
+
 @pytest.mark.parametrize(
-    ("fault", "code"), [(KeyboardInterrupt(), 130), (MemoryError(), 1), (PermissionError(13, "no"), 1)]
+    ("fault", "code"),
+    [
+        (KeyboardInterrupt(), 130),
+        (MemoryError(), 1),
+        (PermissionError(13, "no"), 1),
+        (RuntimeError("CUDA error: out of memory\nCompile with ..."), 1),
+    ],
 )
 def test_what_stops_a_command_has_its_exit_code(
     votecast: Callable, monkeypatch: pytest.MonkeyPatch, fault: BaseException, code: int

@@ -23,6 +23,7 @@ from votecast.cli.logs import HELP as LOG_HELP
 from votecast.cli.logs import log_failure, logging_to, take_log_options
 from votecast.cli.options import prepare_words
 from votecast.cli.screen import print_error, print_note
+from votecast.config.machine import is_out_of_memory
 from votecast.errors import ConfigError, VotecastError
 
 VERBS = {
@@ -97,6 +98,7 @@ def run(words: Sequence[str]) -> int:
             stack.enter_context(logging_to(log_options, is_main=not _process_prefix()))
             command, bound, _ = build().parse_args(prepare_words(words), print_error=False, exit_on_error=False)
             if command.__module__.startswith(VERB_MODULES):
+                _check_started_once(command.__name__)
                 import pyarrow as pa
 
                 pa.enable_signal_handlers(False)  # pyarrow forgets a Ctrl-C that arrives while it ends a block
@@ -121,12 +123,24 @@ def run(words: Sequence[str]) -> int:
         except MemoryError:
             return _fail("out of memory; --limit N or --sample FRACTION reads less", FAILED)
         except Exception as error:
+            if is_out_of_memory(error):
+                first = str(error).partition("\n")[0]
+                return _fail(f"out of memory ({first}); lower max_tokens or text.max_length of the model", FAILED)
             if os.environ.get(DEBUG):
                 raise
             report = f"Set {DEBUG}=1 for the traceback, and report it with the output of `votecast env`."
             bug = f"votecast failed with {type(error).__name__}: {error}\nThis is a bug in votecast. {report}"
             return _fail(bug, FAILED, error)
     return 0
+
+
+def _check_started_once(verb: str) -> None:
+    """Raise ConfigError if a launcher started several processes of a verb that does not share its rows among them."""
+    if verb != "train" and "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            f"votecast {verb} was started in {os.environ['WORLD_SIZE']} processes, and only train shares its rows "
+            "among them; start it once, without a launcher: it takes every GPU"
+        )
 
 
 def _describe_wrong_use(error: CycloptsError) -> str:
