@@ -20,7 +20,7 @@ from votecast.inference.settings import InferenceSettings
 
 MORE_MEMORY = (
     "hold a decoder or reward model in 4 bits (model.weights nf4), spread it over all GPUs (model.device_map auto), or "
-    "name devices with more free memory with inference.devices"
+    "choose GPUs with more free memory (inference.devices, or CUDA_VISIBLE_DEVICES)"
 )
 """The settings that help where the weights of a network do not fit into the memory of a device."""
 
