@@ -58,8 +58,9 @@ $(DOCS): $(EXTRAS) requirements/docs.txt
 demo: $(STAMP) ## simulate an arena, train, predict, write a submission, compare two answers (into demo/)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh demo
 
+# Files in their order: by number of tests, as is the default, the longest tests would come last and one worker wait.
 test: $(EXTRAS) $(WHEELS) $(AXE) ## run all tests and doctests, with the network blocked
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(EXTRAS) ## lint, formatting, types, import contracts
 	$(BIN)/ruff check .

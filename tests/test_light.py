@@ -1,23 +1,39 @@
-"""Test that the main job imports no package of an extra."""
+"""Test that the main job neither needs nor imports a package of an extra."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+
+import pytest
 
 from votecast.config.extras import EXTRA, PINNED, how_to_install
 
 BLOCKED = sorted({*EXTRA, *PINNED, "tensorflow"} - {"psutil"})
 BLOCK = f"""
 import sys
+asked = []
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {BLOCKED}:
+            asked.append(name)
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name.partition(".")[0])
 sys.meta_path.insert(0, Refuse())
 """
 PUBLIC = "import votecast\nfor name in votecast.__all__: getattr(votecast, name)\n"
+RECIPES = """
+from votecast.errors import ConfigError
+from votecast.judges.recipe import load_recipe
+from votecast.recipes import recipe_names
+for name in recipe_names():
+    assert load_recipe(load_recipe(name).dump()) == load_recipe(name), name
+    try:
+        load_recipe(name, {"model.text.max_lenght": 9})
+    except ConfigError as error:
+        assert name == "baseline" or "did you mean max_length?" in str(error), error
+average = {"family": "average", "model": {"members": [{"family": "siamese"}]}}
+assert load_recipe(average).model.members[0]["model"]["head"] == "davidson"
+"""
 MAIN_JOB = """
 from votecast.cli import main
 for words in (
@@ -34,57 +50,28 @@ for words in (
     "report --judge judge --input other.csv --out report.html --draws 20",
     "recipes",
     "recipes internlm2_reward",
-    "env",
 ):
     assert main(words.split()) == 0, words
+assert asked == [], f"imported where it is installed: {asked}"
 """
-RECIPES = """
-from votecast.errors import ConfigError
-from votecast.judges.recipe import load_recipe
-from votecast.recipes import recipe_names
-for name in recipe_names():
-    assert load_recipe(load_recipe(name).dump()) == load_recipe(name), name
-    try:
-        load_recipe(name, {"model.text.max_lenght": 9})
-    except ConfigError as error:
-        assert name == "baseline" or "did you mean max_length?" in str(error), error
-average = {"family": "average", "model": {"members": [{"family": "siamese"}]}}
-assert load_recipe(average).model.members[0]["model"]["head"] == "davidson"
-"""
-NEURAL = "import votecast\nvotecast.train('cross_encoder', 'votes.csv', out='judge')\n"
+ENV = "assert main(['env']) == 0\n"
+NEURAL = "votecast.train('cross_encoder', 'votes.csv', out='neural')\n"
 
 
-def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", BLOCK + code], cwd=folder, capture_output=True, text=True, check=False)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """Run all of it in one process that cannot import these packages; the neural judge is its end."""
+    code = BLOCK + PUBLIC + RECIPES + MAIN_JOB + ENV + NEURAL
+    folder = tmp_path_factory.mktemp("light")
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_every_public_name_can_be_had_without_them(tmp_path: Path) -> None:
-    ran = run(PUBLIC, tmp_path)
-    assert ran.returncode == 0, ran.stderr
+def test_a_neural_judge_alone_fails_and_names_its_install_command(ran: subprocess.CompletedProcess[str]) -> None:
+    """What comes before it: public names, recipes of every family, and the verbs of the main job."""
+    last = ran.stderr.strip().splitlines()[-1]
+    assert last.startswith("votecast.errors.MissingExtraError"), ran.stderr
+    assert how_to_install("torch") in last
 
 
-def test_the_baseline_and_the_command_line_do_without_them(tmp_path: Path) -> None:
-    ran = run(MAIN_JOB, tmp_path)
-    assert ran.returncode == 0, ran.stderr
+def test_the_environment_shows_what_is_not_installed(ran: subprocess.CompletedProcess[str]) -> None:
     assert f"not installed ({how_to_install('torch')})" in " ".join(ran.stdout.split())
-
-
-def test_the_main_job_does_not_import_them_where_they_are_installed(tmp_path: Path) -> None:
-    loaded = f"import sys\nfound = {set(BLOCKED)!r} & {{name.partition('.')[0] for name in sys.modules}}\n"
-    job = MAIN_JOB.replace('    "env",\n', "")
-    code = f"{PUBLIC}{job}{loaded}assert not found, found\n"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-
-
-def test_recipes_and_overrides_of_every_family_are_checked_without_them(tmp_path: Path) -> None:
-    ran = run(RECIPES, tmp_path)
-    assert ran.returncode == 0, ran.stderr
-
-
-def test_a_neural_judge_names_its_install_command(tmp_path: Path) -> None:
-    simulate = "from votecast.cli import main\nassert main('simulate --rows 60 --out votes.csv'.split()) == 0"
-    assert run(simulate, tmp_path).returncode == 0
-    ran = run(NEURAL, tmp_path)
-    assert "votecast.errors.MissingExtraError" in ran.stderr
-    assert how_to_install("torch") in ran.stderr

@@ -47,12 +47,13 @@ def test_the_cluster_listens_on_loopback_only(started: None) -> None:
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
-@pytest.mark.parametrize("settings", [{}, {"num_actors": 2, "cpus_per_actor": 1.0}])
-def test_bytes_are_those_of_one_process(
-    actors: Callable, pairs: Path, tmp_path: Path, settings: dict[str, Any]
+def test_bytes_are_those_of_one_process_even_where_actors_hold_all_cpus(
+    actors: Callable, pairs: Path, tmp_path: Path
 ) -> None:
     reported: list[tuple[int, int | None]] = []
-    summary = predict(tmp_path / "ray", engine=actors(**settings), progress=lambda *summary: reported.append(summary))
+    summary = predict(
+        tmp_path / "ray", engine=actors(cpus_per_actor=1.0), progress=lambda *summary: reported.append(summary)
+    )
     near = predict(tmp_path / "local")
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
     assert summary | {"out": near["out"]} == near
@@ -99,7 +100,7 @@ def test_either_engine_resumes_the_other(actors: Callable, pairs: Path, tmp_path
     shutil.rmtree(out)
     with pytest.raises(RuntimeError):
         predict_folder(_Stopping(), "pairs/*.jsonl", out, part_rows=1024)
-    summary = predict(out, resume=True, engine=actors())
+    summary = predict(out, resume=True, engine=actors(num_actors=1))
     assert summary["reused"] == 2048
     assert bytes_of(out) == bytes_of(tmp_path / "quiet")
 
@@ -123,8 +124,8 @@ def test_rows_that_cannot_be_scored_are_reported_and_can_get_the_prior(
     write_votes(pairs / "b.jsonl", 1024, {70: "nan"})
     out = tmp_path / "ray"
     with pytest.raises(JudgeError, match=r"1 rows could not be scored \(the first: its reward is nan\)"):
-        predict(out, engine=actors())
-    assert predict(out, resume=True, unscored="prior", engine=actors())["unscored"] == 1
+        predict(out, engine=actors(num_actors=1))
+    assert predict(out, resume=True, unscored="prior", engine=actors(num_actors=1))["unscored"] == 1
     predict(tmp_path / "local", unscored="prior")
     assert bytes_of(out) == bytes_of(tmp_path / "local")
 
@@ -133,20 +134,20 @@ def test_a_bad_file_in_the_middle_is_named_with_its_row(actors: Callable, pairs:
     whole = (pairs / "b.jsonl").read_text()
     (pairs / "b.jsonl").write_text(whole.replace('"prompt": "b 700"', '"prompt": {"7": 1}'))
     with pytest.raises(DataError, match=r"^pairs/b\.jsonl, row 701"):
-        predict(tmp_path / "out", engine=actors())
+        predict(tmp_path / "out", engine=actors(num_actors=1))
     assert not (tmp_path / "out" / "manifest.json").exists()
 
 
 def test_rows_set_aside_and_rows_that_have_changed(actors: Callable, pairs: Path, tmp_path: Path) -> None:
     (pairs / "b.jsonl").write_text((pairs / "b.jsonl").read_text() + "{broken\n")
     quarantine = {"reader": {"bad_rows": "quarantine"}}
-    predict(tmp_path / "ray", engine=actors(), **quarantine)
+    predict(tmp_path / "ray", engine=actors(num_actors=1), **quarantine)
     predict(tmp_path / "local", **quarantine)
     assert "quarantine-00001.jsonl" in bytes_of(tmp_path / "ray")
     assert bytes_of(tmp_path / "ray") == bytes_of(tmp_path / "local")
     (pairs / "c.jsonl").write_text((pairs / "c.jsonl").read_text().replace("c 1", "c 7"))
     with pytest.raises(ArtifactError, match=r"pairs/c\.jsonl has other rows now"):
-        predict(tmp_path / "ray", resume=True, engine=actors(), **quarantine)
+        predict(tmp_path / "ray", resume=True, engine=actors(num_actors=1), **quarantine)
 
 
 def test_actors_that_do_not_fit_are_refused(actors: Callable, pairs: Path, tmp_path: Path) -> None:
