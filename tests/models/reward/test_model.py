@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ from transformers import AutoModelForSequenceClassification
 
 from votecast.calibration.score_link import DEFAULT_LINK
 from votecast.data.battles import Battles
-from votecast.errors import ArtifactError
+from votecast.errors import ArtifactError, ConfigError
 from votecast.inference.engine import Engine
 from votecast.judges.trained import TrainedJudge
 from votecast.models.neural.internlm2 import read_config
 from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
+from votecast.models.reward import reward_scores
 from votecast.models.reward.reward_model import RewardModel
 from votecast.models.reward.settings import RewardSettings
 from votecast.testing import check_judge
+from votecast.types import Run
 
 SHORT = {"model.name": "tiny:llama", "model.text.template": "segments", "model.text.max_length": 40, "folds.n": 2}
 UNCALIBRATED = {"calibration.method": "none"}
@@ -97,6 +100,41 @@ def test_members_whose_network_is_not_trained_share_it(arena: Battles, counted: 
     counted.clear()
     judge.predict_proba(arena[:10])
     assert len(counted) == 1 and len(judge.fitted.members) == 2
+
+
+def test_rewards_of_a_training_are_shown_and_survive_a_kill(
+    tmp_path: Path, arena: Battles, counted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reward_scores, "_COMMITTED", 32)
+    shown = list[tuple[int, int]]()
+
+    def stop_at(most: int) -> Callable[[str, int, int], None]:
+        def _progress(what: str, done: int, total: int) -> None:
+            if what == "scoring answers":
+                shown.append((done, total))
+                if done == most:
+                    raise KeyboardInterrupt
+
+        return _progress
+
+    def fit(name: str, most: int) -> str:
+        run = Run(tmp_path / name, stop_at(most))
+        return TrainedJudge("reward", SHORT | UNCALIBRATED).fit(arena, run=run).hash
+
+    whole, every = fit("whole", -1), sum(counted)
+    assert [done for done, _ in shown[:3]] == [0, 32, 64]
+    assert shown[0][1] > 64
+    counted.clear()
+    with pytest.raises(KeyboardInterrupt):
+        fit("judge", 64)
+    assert fit("judge", -1) == whole
+    assert sum(counted) == every
+
+
+def test_a_reward_model_that_is_not_trained_is_started_once(arena: Battles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="the link alone is fitted, and a launcher has started 2 processes"):
+        TrainedJudge("reward", SHORT).fit(arena)
 
 
 def test_swapped_responses_get_bit_identical_rewards(tmp_path: Path, arena: Battles) -> None:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
@@ -18,9 +19,9 @@ from transformers import PreTrainedModel
 
 from votecast.calibration.link_fit import fit_link
 from votecast.calibration.score_link import Link
-from votecast.config import Settings
+from votecast.config import Settings, current_launch
 from votecast.data.battles import Battles
-from votecast.errors import JudgeError, UnscoredRowsError
+from votecast.errors import ConfigError, JudgeError, UnscoredRowsError
 from votecast.features.style import length_gap
 from votecast.inference.devices import devices_of
 from votecast.inference.engine import dtype_of
@@ -45,9 +46,9 @@ from votecast.text.encoder import Encoded, TextEncoder
 from votecast.text.sequences import Sequences
 from votecast.text.tokenization import Tokenizer
 from votecast.text.truncation import TruncationReport
-from votecast.types import Floats, Ints, Probabilities, Run
+from votecast.types import Floats, Ints, Probabilities, Progress, Run, no_progress
 
-LINK = "link.json"
+LINK, REWARDS = "link.json", "rewards.cache"
 
 
 class RewardModel(CausalModel):
@@ -69,6 +70,7 @@ class RewardModel(CausalModel):
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
         self.cache: ScoreCache | None = None
+        self._progress: Progress = no_progress
         self._expected: Mapping[str, object] | None = None
         self._unused: Memo | None = None
 
@@ -176,7 +178,7 @@ class RewardModel(CausalModel):
         """Fit the link on votes, and before it the network on those of other prompts, if there is an adapter to train.
 
         Raises:
-            ConfigError: If the model cannot be loaded.
+            ConfigError: If the model cannot be loaded, or several processes were launched and there is no adapter.
             DataError: If there are too few votes for the link.
             JudgeError: If a battle cannot be scored, or there are no decided votes to train on.
         """
@@ -196,11 +198,32 @@ class RewardModel(CausalModel):
             won = np.concatenate([targets[learns, :2] / share, np.zeros((len(learns), 1))], axis=1)
             super().fit(prepared.take(learns), won, weights[learns] * share[:, 0], groups[learns], run)
             rows = np.flatnonzero(held)
+        elif (processes := current_launch().processes) > 1:
+            raise ConfigError(
+                f"model.adapter is null, so that the link alone is fitted, and a launcher has started {processes} "
+                "processes; start votecast without a launcher: one process takes every GPU"
+            )
         part = _as_rewards(prepared.take(rows))
+        with self._keeping_rewards(part, run):
+            gap = self.gap(part)
         clusters = np.unique(groups[rows], return_inverse=True)[1]
         method, form = self.settings.link.method, part.length
-        self.link = fit_link(self.gap(part), targets[rows], weights[rows], method=method, form=form, groups=clusters)
+        self.link = fit_link(gap, targets[rows], weights[rows], method=method, form=form, groups=clusters)
         return self
+
+    @contextmanager
+    def _keeping_rewards(self, prepared: RewardPrepared, run: Run) -> Iterator[None]:
+        """Keep the rewards of a model that is not trained in the folder of the run, where a kill does not lose them."""
+        scorer = self._scorer(prepared)
+        if self.is_trained or run.folder is None or scorer.cache is not None:
+            yield
+            return
+        scorer._progress = run.progress
+        try:
+            with ScoreCache(run.folder / REWARDS, scorer.about_scores()) as scorer.cache:
+                yield
+        finally:
+            scorer.cache, scorer._progress = None, no_progress
 
     def predict(self, prepared: NeuralPrepared) -> Probabilities:
         """Return uncalibrated probabilities of shape (n, 3).
@@ -250,7 +273,7 @@ class RewardModel(CausalModel):
             prepared.memo.rewards.update(self._unused.rewards)
             self._unused = None
         memo = Memo() if self.is_trained else prepared.memo  # every trained network has its own rewards
-        return score_answers(prepared, self.encode_battles, self._encode, memo, self.cache)
+        return score_answers(prepared, self.encode_battles, self._encode, memo, self.cache, self._progress)
 
     def _scorer(self, prepared: RewardPrepared) -> RewardModel:
         """The member whose network scores: the one that prepared the battles, where both score alike."""

@@ -21,7 +21,7 @@ from votecast.models.reward.score_cache import ScoreCache
 from votecast.text.encoder import Encoded
 from votecast.text.sequences import Sequences
 from votecast.text.truncation import TruncationReport
-from votecast.types import Floats, Ints
+from votecast.types import Floats, Ints, Progress, no_progress
 
 if TYPE_CHECKING:
     from votecast.models.reward.reward_model import RewardModel
@@ -79,7 +79,12 @@ class AnswerScores:
 
 
 def score_answers(
-    prepared: NeuralPrepared, encode: Encode, score: Score, memo: Memo, cache: ScoreCache | None = None
+    prepared: NeuralPrepared,
+    encode: Encode,
+    score: Score,
+    memo: Memo,
+    cache: ScoreCache | None = None,
+    progress: Progress = no_progress,
 ) -> AnswerScores:
     """Score both answers of every battle; a battle with one score is as one without, since one is of no use.
 
@@ -89,6 +94,7 @@ def score_answers(
         score: Called with distinct sequences, the longest first.
         memo: Known rewards; new ones are added.
         cache: A file of rewards that is read first and extended.
+        progress: Called with the number of distinct sequences scored, at every write to the cache.
 
     Raises:
         JudgeError: If the network fails for another reason than one sequence being too long for the memory.
@@ -98,7 +104,7 @@ def score_answers(
     scores, m = np.full((len(prepared), 2), np.nan), len(rows)
     if m:
         sides = [Sequences.concat([pair[side].sequences for _, pair in parts]) for side in (0, 1)]
-        values, failed = _score_sequences(Sequences.concat(sides), score, memo, cache)
+        values, failed = _score_sequences(Sequences.concat(sides), score, memo, cache, progress)
         scores[rows] = values.reshape(2, m).T
         for place, reason in failed.items():
             reasons.setdefault(int(rows[place % m]), f"answer {'ab'[place // m]}: {reason}")
@@ -124,7 +130,7 @@ def _encode_parts(
 
 
 def _score_sequences(
-    sequences: Sequences, score: Score, memo: Memo, cache: ScoreCache | None
+    sequences: Sequences, score: Score, memo: Memo, cache: ScoreCache | None, progress: Progress
 ) -> tuple[Floats, dict[int, str]]:
     """Rewards of n sequences, not a number where there is none, and the reason for each of these rows.
 
@@ -145,6 +151,7 @@ def _score_sequences(
     new.sort(key=lambda content: (-len(content), content))
     step = len(new) if cache is None else _COMMITTED
     for start in range(0, len(new), max(step, 1)):
+        progress("scoring answers", start, len(new))
         part = new[start : start + step]
         _score_distinct(sequences.take([first[content] for content in part]), part, score, memo)
         if cache is not None:
