@@ -72,7 +72,7 @@ def test_votes_calibrate_and_any_setting_can_be_named(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--labels", "a,b"], 2, "labels is 'a,b'; allowed are a, b and tie, each once"),
+        (["--labels", "a,tie"], 2, "labels is 'a,tie'; allowed are a, b and tie, each once"),
         (["--family", "siamese"], 2, "family is 'siamese'; allowed are cross_encoder and decoder"),
         (["--template", "essay"], 2, "--template"),
         (["--template", "chat"], 2, "template chat holds one answer a sequence"),

@@ -29,11 +29,11 @@ def base(folder: Path, *, kind: str = "llama", seed: int = 0, **config: Any) -> 
     return folder
 
 
-def adapter(folder: Path, base: Path, *, seed: int = 1, tokenizer: bool = False, **lora: Any) -> Path:
+def adapter(folder: Path, base: Path, *, seed: int = 1, tokenizer: bool = False, outputs: int = 3, **lora: Any) -> Path:
     """Save a peft adapter with all numbers changed."""
     torch.manual_seed(seed)
     config = {"r": 4, "lora_alpha": 8, "lora_dropout": 0.05, "target_modules": ["q_proj", "v_proj"]}
-    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=3)
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=outputs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         adapted = get_peft_model(model, LoraConfig(**config | {"task_type": TaskType.SEQ_CLS} | lora))
@@ -62,10 +62,12 @@ def in_four_bits(folder: Path, whole: Path) -> Path:
     return folder
 
 
-def as_gemma_recipe(rows: list[dict[str, str]], *, base: Path, adapter: Path | None = None, length: int) -> np.ndarray:
+def as_gemma_recipe(
+    rows: list[dict[str, str]], *, base: Path, adapter: Path | None = None, length: int, labels: int = 3
+) -> np.ndarray:
     """Return probabilities of transformers and peft on the Gemma template."""
     tokenizer = tiny_tokenizer()
-    options = {} if "4bit" in base.name else {"num_labels": 3}
+    options = {} if "4bit" in base.name else {"num_labels": labels}
     model: Any = AutoModelForSequenceClassification.from_pretrained(base, **options)
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

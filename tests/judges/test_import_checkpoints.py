@@ -19,11 +19,11 @@ from tests.judges.checkpoints import checkpoint
 from tests.tolerances import assert_rounds_to, rounding
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from votecast.data.battles import Battles
+from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.reader import read_votes
 from votecast.data.simulation import simulate
 from votecast.data.simulation.arena import write_simulation
-from votecast.errors import ArtifactError, ConfigError, JudgeError, VotecastError
+from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, VotecastError
 from votecast.judges.evaluate import evaluate_out_of_fold
 from votecast.judges.import_checkpoints import calibrate, check_apart, checked_labels, import_judge
 from votecast.judges.train import train
@@ -90,6 +90,60 @@ def test_raw_cells_in_the_shown_order_match_system_1(folds: list[Path], tmp_path
     assert np.ptp(expected[0], axis=0).max() > 1e-3
 
 
+def as_folds_of_system_1(place: Path, sources: list[Path]) -> Path:
+    """Lay checkpoints out as system 1: `fold_N/best_model` without a tokenizer, and `fold_N/tokenizer`."""
+    for n, source in enumerate(sources):
+        shutil.copytree(source, place / f"fold_{n}" / "best_model", ignore=shutil.ignore_patterns("tokenizer*"))
+        shutil.copytree(source, place / f"fold_{n}" / "tokenizer", ignore=shutil.ignore_patterns("*.safetensors*"))
+        (place / f"fold_{n}" / "tokenizer" / "config.json").unlink()
+    (place / "parameters.json").write_text("{}")
+    return place
+
+
+def test_the_layout_of_system_1_is_found(folds: list[Path], tmp_path: Path, battles: Battles) -> None:
+    place = as_folds_of_system_1(tmp_path / "models", folds[:2])
+    expected = import_judge(folds[:2], settings=SHORT).predict_proba(battles)
+    for given in ([place], [place / "fold_0", place / "fold_1" / "best_model"]):
+        judge = import_judge(given, settings=SHORT)
+        assert np.array_equal(judge.predict_proba(battles), expected)
+        members = judge.notes["imported"]["members"]
+        assert [each["folder"] for each in members] == ["fold_0/best_model", "fold_1/best_model"]
+    shutil.rmtree(place / "fold_1" / "tokenizer")
+    with pytest.raises(ArtifactError, match=r"fold_1/best_model has no tokenizer.*pass --tokenizer with its folder"):
+        import_judge([place], settings=SHORT)
+    judge = import_judge([place], settings=SHORT, tokenizer=str(place / "fold_0" / "tokenizer"))
+    assert np.array_equal(judge.predict_proba(battles), expected)
+    shutil.rmtree(place / "fold_1" / "best_model")
+    with pytest.raises(ArtifactError, match=r"fold_1 has no config.json"):
+        import_judge([place], settings=SHORT)
+
+
+def test_heads_of_two_outputs_keep_their_odds_and_ties_come_from_a_link(tmp_path: Path, battles: Battles) -> None:
+    names = {0: "model_b", 1: "model_a"}
+    folders = [checkpoint(tmp_path / f"fold_{n}", seed=n, outputs=2, names=names) for n in range(2)]
+    judge = import_judge(folders, settings={"model.text.max_length": 512, "model.orders": "shown"})
+    rows = [{name: battles[n].model_dump()[name][0] for name in TEXT_COLUMNS} for n in range(4)]
+    expected = np.mean([as_system_1(folder, rows)[:, ::-1] for folder in folders], axis=0)
+    found = judge.predict_proba(Battles.from_rows(rows))
+    assert np.abs(found[:, :2] - expected).max() < 1e-5
+    assert found[:, 2].max() < 1e-13
+    judge = import_judge(folders, settings=SHORT)
+    judge.save_pretrained(tmp_path / "judge")
+    raw = judge.predict_proba(battles)
+    assert np.array_equal(TrainedJudge.from_pretrained(tmp_path / "judge").predict_proba(battles), raw)
+    linked = calibrate(judge, battles)
+    assert linked.recipe.calibration.method == "tie_link"
+    share = float(battles.targets()[:, 2].mean())
+    assert linked.predict_proba(battles)[:, 2].mean() == pytest.approx(share, abs=0.02)
+    decided = battles.take(np.flatnonzero(battles.targets()[:, 2] == 0))
+    assert calibrate(judge, decided).recipe.calibration.method == "temperature"
+    with pytest.raises(DataError, match=r"model.ties is false, and \d+ votes are ties"):
+        TrainedJudge("cross_encoder", {"model.name": "tiny:bert", "model.ties": False}).fit(battles)
+    three = checkpoint(tmp_path / "three")
+    with pytest.raises(ArtifactError, match="another architecture"):
+        import_judge([folders[0], three], settings=SHORT)
+
+
 def test_both_orders_are_averaged_by_default(folds: list[Path], battles: Battles) -> None:
     both, shown = (import_judge(folds[:1], settings=SHORT | {"model.orders": o}) for o in ("both", "shown"))
     swapped = [1, 0, 2]
@@ -131,7 +185,7 @@ def test_labels_override_the_output_names_of_the_config(
     assert "the given labels win" in caplog.text
 
 
-@pytest.mark.parametrize("labels", [["a", "b"], ["a", "b", "c"], ["a", "a", "tie"], [""]])
+@pytest.mark.parametrize("labels", [["a", "tie"], ["a", "b", "c"], ["a", "a", "tie"], [""]])
 def test_labels_are_a_b_and_tie_each_once(labels: list[str]) -> None:
     with pytest.raises(ConfigError, match=f"labels is '{','.join(labels)}'; allowed are a, b and tie, each once"):
         checked_labels(labels)
@@ -303,7 +357,7 @@ def test_a_folder_that_cannot_be_read_is_one_clear_error(fault: str, folds: list
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        ({"outputs": 2}, "has 2 outputs; a judge has three, a, b and tie"),
+        ({"outputs": 2}, "has 2 outputs, and --labels names a, b, tie"),
         ({"sep_token": None}, "has no separator"),
         ({"cls_token": None}, "has no classification token"),
         ({"pad_token": None}, "has no padding token"),

@@ -99,6 +99,21 @@ def test_full_and_four_bit_classifiers_keep_their_predictions(bare: Path, tmp_pa
     assert judge.recipe.dump()["model"]["weights"] == "nf4"
 
 
+def test_heads_of_two_outputs_keep_their_odds(tmp_path: Path) -> None:
+    whole = base(tmp_path / "base", num_labels=2)
+    tuned = adapter(tmp_path / "checkpoint-1", whole, outputs=2)
+    battles = Battles.from_rows(ROWS)
+    for folder, options in ((whole, {}), (tuned, {"adapter": tuned})):
+        judge = imported(folder, labels=["b", "a"])
+        found = judge.predict_proba(battles)
+        expected = as_gemma_recipe(ROWS, base=whole, length=LENGTH, labels=2, **options)
+        assert np.abs(found[:, :2] - expected[:, ::-1]).max() < 1e-5
+        assert found[:, 2].max() < 1e-13
+        judge.save_pretrained(tmp_path / "judge" / folder.name)
+        again = TrainedJudge.from_pretrained(tmp_path / "judge" / folder.name)
+        assert np.array_equal(again.predict_proba(battles), found)
+
+
 def test_a_closing_token_that_is_padding_too_is_left_out_as_transformers_does(tmp_path: Path) -> None:
     special = {"pad_token": "[EOS]", "sep_token": None}
     whole = base(tmp_path / "base", pad_token_id=tiny_tokenizer().eos_id)
@@ -168,9 +183,9 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         changed(TENSORS, lambda found: {k: v for k, v in found.items() if "score" in k}),
         "holds no adapter of a causal model's layers",
     ),
-    "two outputs": (
-        changed(TENSORS, lambda found: {k: v[:2].clone() if "score" in k else v for k, v in found.items()}),
-        r"the head has shape \(2, 32\); a judge has three outputs",
+    "one output": (
+        changed(TENSORS, lambda found: {k: v[:1].clone() if "score" in k else v for k, v in found.items()}),
+        r"the head has shape \(1, 32\); a judge has three outputs",
     ),
     "other weights": (
         changed(TENSORS, lambda found: found | {"base_model.model.model.embed_tokens.weight": torch.ones(2, 2)}),

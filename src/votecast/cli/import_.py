@@ -24,6 +24,7 @@ def import_(
     family: str = "cross_encoder",
     labels: str | None = None,
     base: str | None = None,
+    tokenizer: str | None = None,
     template: TemplateName | None = None,
     cut: CutName | None = None,
     raw_cell: Flag = False,
@@ -39,12 +40,16 @@ def import_(
 
     Args:
         folders: One folder for each fold: config.json, weights (safetensors or .bin) and tokenizer, or what peft saves
-            of an adapter with its head; they are not changed.
+            of an adapter with its head; or one folder with fold_0/best_model, fold_1/best_model and so on. They are
+            not changed.
         out: Folder to write the judge to.
         family: cross_encoder, an encoder over prompt and both answers; decoder, a causal model, whole, in 4 bits, or
             as an adapter.
         labels: Which of a, b and tie the outputs are, in their order, such as a,b,tie; by default from config.json.
+            a,b is for models of two outputs: a tie has probability 0, or what a tie link fitted on --votes gives it.
         base: The base model of adapters, a folder or a hub name, where it is not the one that they name.
+        tokenizer: Folder or hub name of the tokenizer, where it lies neither in the folder of each fold nor in a folder
+            named tokenizer beside it.
         template: Layout of prompt and answers in training; by default segments, for decoders tags.
         cut: Truncation of long battles in training; by default shares, for decoders the right end of the joined text.
         raw_cell: The models read columns as in the contest's file, brackets and escapes included.
@@ -63,7 +68,7 @@ def import_(
             "votecast's own; copy their folders as they are"
         )
     given = parse_overrides(overrides)
-    method = given.pop("calibration.method", "temperature") if votes is not None else "none"
+    method = given.pop("calibration.method", None) if votes is not None else None
     text = {"template": template, "cut": cut, "raw_cell": raw_cell or None, "max_length": max_length}
     settings: dict[str, object] = {f"model.text.{key}": value for key, value in text.items() if value is not None}
     settings |= {"model.orders": orders, **given}
@@ -81,7 +86,14 @@ def import_(
             bars.steps("reading votes", 0, 1)
             battles = read_votes(votes, **({"labels": "required"} | reading.reader(overwrite=output.overwrite)))
         judge = import_judge(
-            folders, family=kind, labels=order, base=base, name=name, settings=settings, progress=bars.steps
+            folders,
+            family=kind,
+            labels=order,
+            base=base,
+            tokenizer=tokenizer,
+            name=name,
+            settings=settings,
+            progress=bars.steps,
         )
         if battles is not None:
             bars.steps("calibrating", 0, 1)
@@ -91,6 +103,8 @@ def import_(
             judge.record(figures=evaluate_out_of_fold(judge, battles).to_dict(), **read)
         judge.save_pretrained(out, overwrite=output.overwrite)
     imported = judge.notes["imported"]
+    if not judge.recipe.dump()["model"]["ties"] and judge.recipe.calibration.method != "tie_link":
+        print_note("models of two outputs: a tie has probability 0; pass --votes FILE with ties to fit a tie link")
     if "reading" in judge.notes:
         show_reading(judge.notes["reading"])
     print_note("trained elsewhere: leaks cannot be checked, so evaluate it on votes known to be others")

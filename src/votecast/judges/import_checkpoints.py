@@ -25,14 +25,16 @@ from votecast.models.cross_encoder import CrossEncoderModel
 from votecast.models.decoder import DecoderModel
 from votecast.models.neural.backbone import check_positions
 from votecast.models.neural.classifier_checkpoint import (
+    OUTPUTS,
     ClassifierCheckpoint,
     architecture,
     check_folds_match,
+    find_checkpoints,
     read_classifier,
     tokenizer_key,
 )
 from votecast.models.neural.decoder_checkpoint import DecoderCheckpoint, read_decoder
-from votecast.types import CLASSES, Progress, no_progress
+from votecast.types import Progress, no_progress
 
 NAME: Final = "imported"
 DECODER_TEXT: Final = {"template": "tags", "cut": "right", "whole": True, "max_length": 1024}
@@ -50,6 +52,7 @@ def import_judge(
     family: Literal["cross_encoder", "decoder"] = "cross_encoder",
     labels: Sequence[str] | None = None,
     base: str | None = None,
+    tokenizer: str | None = None,
     name: str = NAME,
     settings: Mapping[str, object] | None = None,
     progress: Progress = no_progress,
@@ -59,10 +62,14 @@ def import_judge(
     The judge is not calibrated, has no out-of-fold rows, and cannot tell which prompts its members were trained on.
 
     Args:
-        folders: One folder for each member, such as the best checkpoint of each fold.
+        folders: One folder for each member, such as the best checkpoint of each fold; or one that holds them as
+            `fold_0/best_model`, `fold_1/best_model` ...
         family: "cross_encoder" for encoders; "decoder" for causal models, whole or as adapters of peft.
-        labels: Which of a, b and tie each output of the models is; None takes it from each config.json.
+        labels: Which of a, b and tie each output of the models is; None takes it from each config.json. Models of two
+            outputs, a and b, give ties probability 0 until a tie link is fitted on votes.
         base: The model under adapters; None takes what each names.
+        tokenizer: Folder or hub name of the tokenizer of all models; None takes that in each folder, or in a folder
+            `tokenizer` beside it.
         name: What the judge is called.
         settings: Settings of the recipe by dotted key: `model.text.template`, `model.text.cut`, `model.text.raw_cell`,
             `model.text.max_length`, `model.orders` ("both" averages both orders of the responses, "shown" reads them
@@ -77,27 +84,28 @@ def import_judge(
     if not folders:
         raise ConfigError("no folder is given; name at least one, with config.json, weights and a tokenizer")
     order = None if labels is None else checked_labels(labels)
-    paths = [Path(folder) for folder in folders]
+    paths = [found for folder in folders for found in find_checkpoints(Path(folder))]
     if family == "decoder":
-        recipe, members, described = _import_decoders(paths, order, base, name, settings or {}, progress)
+        recipe, members, described = _import_decoders(paths, order, base, tokenizer, name, settings or {}, progress)
     elif base is not None:
         raise ConfigError("base is for adapters of the family decoder; cross-encoders hold all their weights: drop it")
     else:
-        recipe, members, described = _import_encoders(paths, order, name, settings or {}, progress)
-    progress("importing", len(folders), len(folders))
+        recipe, members, described = _import_encoders(paths, order, tokenizer, name, settings or {}, progress)
+    progress("importing", len(paths), len(paths))
     judge = TrainedJudge.of(recipe, Fitted.without_votes(members, "trained elsewhere"))
     judge.record(imported={"members": described, "votes": 0})
     return judge
 
 
-def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature") -> TrainedJudge:
+def calibrate(judge: TrainedJudge, battles: Battles, method: str | None = None) -> TrainedJudge:
     """Fit the calibration of an imported judge on votes; the judge keeps its predictions for these votes for figures.
 
     Args:
         judge: The judge that `import_judge` made.
         battles: Votes on which no member was trained. votecast cannot check that; on training votes a model is surer
             than elsewhere, and the calibration would keep it so.
-        method: Name of a calibration method.
+        method: Name of a calibration method; None is a tie link where the models have no output for ties and some
+            votes are ties, else temperature.
 
     Raises:
         DataError: If a row has no vote.
@@ -107,6 +115,9 @@ def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature"
         raise JudgeError(f"judge {judge.name!r} is calibrated already; import the checkpoints again")
     if not len(battles):
         raise DataError("there are no votes to calibrate on; give a few hundred, or leave --votes out")
+    if method is None:
+        has_ties = bool(battles.targets()[:, 2].any())
+        method = "tie_link" if has_ties and not cast("Any", judge.recipe.model).ties else "temperature"
     recipe = load_recipe(judge.recipe, {"calibration.method": method})
     held = OutOfFold.of_battles(
         battles,
@@ -123,17 +134,17 @@ def calibrate(judge: TrainedJudge, battles: Battles, method: str = "temperature"
 
 
 def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the labels, if they are a, b and tie in any order; else raise ConfigError.
+    """Return the labels, if they are a, b and tie, or a and b, in any order; else raise ConfigError.
 
     Example:
         >>> checked_labels(["b", "A", " tie"])
         ('b', 'a', 'tie')
     """
     found = tuple(label.strip().lower() for label in labels)
-    if sorted(found) != sorted(CLASSES):
+    if sorted(found) not in OUTPUTS:
         raise ConfigError(
-            f"labels is {','.join(labels)!r}; allowed are a, b and tie, each once, in the order of the models' "
-            "outputs, such as a,b,tie"
+            f"labels is {','.join(labels)!r}; allowed are a, b and tie, each once, or a and b, in the order of the "
+            "models' outputs, such as a,b,tie"
         )
     return found
 
@@ -150,19 +161,21 @@ def check_apart(out: str | Path, folders: Sequence[str | Path]) -> None:
 def _import_encoders(
     folders: Sequence[Path],
     order: tuple[str, ...] | None,
+    tokenizer: str | None,
     name: str,
     settings: Mapping[str, object],
     progress: Progress,
 ) -> tuple[Recipe, list[Model], list[dict[str, object]]]:
     """Read whole encoders; return the recipe, the members, and a description of each checkpoint."""
-    recipe = _recipe("cross_encoder", name, {"name": str(folders[0])}, settings)
-    if cast("Any", recipe.model).adapter is not None:
-        raise ConfigError("model.adapter is set; imported members hold all their weights: leave it out")
     found: list[ClassifierCheckpoint] = []
     members: list[Model] = []
     for number, folder in enumerate(folders):
         progress("importing", number, len(folders))
-        checkpoint = read_classifier(folder, order)
+        checkpoint = read_classifier(folder, order, tokenizer)
+        if not found:
+            recipe = _recipe("cross_encoder", name, {"name": str(folder), "ties": _has_ties(checkpoint)}, settings)
+            if cast("Any", recipe.model).adapter is not None:
+                raise ConfigError("model.adapter is set; imported members hold all their weights: leave it out")
         member = CrossEncoderModel(recipe.model, seed=recipe.seed)
         member.tokenizer = checkpoint.tokenizer
         check_positions(checkpoint.model.config, member.settings.text.max_length, str(folder))
@@ -178,6 +191,7 @@ def _import_decoders(
     folders: Sequence[Path],
     order: tuple[str, ...] | None,
     base: str | None,
+    tokenizer: str | None,
     name: str,
     settings: Mapping[str, object],
     progress: Progress,
@@ -186,7 +200,7 @@ def _import_decoders(
     found: list[DecoderCheckpoint] = []
     for number, folder in enumerate(folders):
         progress("reading", number, len(folders))
-        found.append(read_decoder(folder, order, base=base))
+        found.append(read_decoder(folder, order, base=base, tokenizer=tokenizer))
         _check_decoders_alike(found)
     first, text = found[0], dict(DECODER_TEXT)
     if any(f"model.text.{key}" in settings for key in ("template", "cut", "raw_cell", "characters")):
@@ -194,8 +208,8 @@ def _import_decoders(
     if first.tokenizer.pad_id == first.tokenizer.eos_id:
         # classifiers of transformers read the last token that is no padding: a closing token equal to it is lost
         text["eos"] = False
-    model = {"name": first.name, "weights": first.weights, "adapter": first.adapter, "text": text}
-    recipe = _recipe("decoder", name, model, settings)
+    model = {"name": first.name, "weights": first.weights, "adapter": first.adapter, "ties": _has_ties(first)}
+    recipe = _recipe("decoder", name, model | {"text": text}, settings)
     members: list[Model] = []
     for number, checkpoint in enumerate(found):
         progress("importing", number, len(folders))
@@ -214,6 +228,10 @@ def _import_decoders(
         for checkpoint in found
     ]
     return recipe, members, described
+
+
+def _has_ties(checkpoint: ClassifierCheckpoint | DecoderCheckpoint) -> bool:
+    return "tie" in checkpoint.labels
 
 
 def _recipe(family: str, name: str, model: Mapping[str, object], settings: Mapping[str, object]) -> Recipe:
@@ -240,6 +258,10 @@ def _check_member(member: Model, recipe: Recipe, checkpoint: ClassifierCheckpoin
 def _check_decoders_alike(found: Sequence[DecoderCheckpoint]) -> None:
     """Refuse the last checkpoint where it does not belong to the first, or is one of the others."""
     first, last = found[0], found[-1]
+    if len(first.labels) != len(last.labels):
+        raise ArtifactError(
+            f"{last.folder} has {len(last.labels)} outputs, and {first.folder} {len(first.labels)}; import them apart"
+        )
     if first.adapter != last.adapter or first.kind != last.kind or (last.adapter and first.name != last.name):
         raise ArtifactError(
             f"{last.folder} is another architecture ({last.kind}, on {last.name}, {last.adapter}) than {first.folder} "

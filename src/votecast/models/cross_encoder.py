@@ -9,11 +9,13 @@ from transformers import PreTrainedModel
 
 from votecast.config import Settings
 from votecast.models.neural.backbone import Kind
-from votecast.models.neural.examples import NeuralPrepared
+from votecast.models.neural.examples import NeuralPrepared, check_ties
 from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import PairNetwork, classifier_logits, order_views
 from votecast.models.neural.settings import CrossEncoderSettings
 from votecast.text.encoder import Encoded
+from votecast.training.training_rows import Data
+from votecast.types import CLASSES, Floats, Ints, Probabilities
 
 
 class CrossNetwork(PairNetwork):
@@ -30,7 +32,7 @@ class CrossNetwork(PairNetwork):
         self.per_battle = 1 + both_orders
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
-        """Compute logits of shape (m, 3), in the order in which the sequence shows the answers."""
+        """Compute logits of shape (m, 3), or (m, 2) without ties, in the order that the sequence shows."""
         return classifier_logits(self.backbone, ids, mask, types)
 
     def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
@@ -53,6 +55,16 @@ class CrossEncoderModel(NeuralModel):
         shown = self.text.pairs(prepared.tokens)
         both = self.settings.orders == "both"
         return (shown, self.text.pairs(prepared.tokens, swapped=True)) if both else (shown,)
+
+    def load_backbone(self) -> PreTrainedModel:
+        """Load the classifier, with two outputs where there are no ties."""
+        labels = CLASSES if self.settings.ties else CLASSES[:2]
+        return self.source.load(self.kind, dropout=self.settings.dropout, labels=labels)
+
+    def label_rows(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats, rows: Ints) -> Data:
+        """Return some rows as examples with labels."""
+        check_ties(self.settings.ties, targets[rows])
+        return super().label_rows(prepared, targets, weights, rows)
 
     def wrap(self, backbone: PreTrainedModel) -> CrossNetwork:
         """Make the network around a classifier."""

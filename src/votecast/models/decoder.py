@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from votecast.config import Settings
 from votecast.models.neural.causal_model import CausalModel
-from votecast.models.neural.examples import NeuralPrepared, PairExamples
+from votecast.models.neural.examples import NeuralPrepared, PairExamples, check_ties
 from votecast.models.neural.last_states import last_states
 from votecast.models.neural.pair_network import PairNetwork, head_in_fp32, last_token_head, order_views
 from votecast.models.neural.settings import DecoderSettings, OffsetSettings
@@ -26,15 +26,16 @@ class DecoderNetwork(PairNetwork):
     Args:
         backbone: A bare causal model.
         both_orders: Whether a battle is read in both orders.
+        outputs: 3, or 2 for a and b without ties.
     """
 
-    def __init__(self, backbone: PreTrainedModel, *, both_orders: bool) -> None:
+    def __init__(self, backbone: PreTrainedModel, *, both_orders: bool, outputs: int = 3) -> None:
         super().__init__()
         self.backbone, self.per_battle = backbone, 1 + both_orders
-        self.score = last_token_head(backbone, 3)
+        self.score = last_token_head(backbone, outputs)
 
     def encode(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:  # noqa: ARG002
-        """Compute logits of shape (m, 3), in the order in which the sequence shows the answers."""
+        """Compute logits of shape (m, outputs), in the order in which the sequence shows the answers."""
         return head_in_fp32(self.score, last_states(self.backbone, ids, mask))
 
     def decide(self, outputs: Tensor, form: Tensor | None, offset: Tensor | None = None) -> Tensor:  # noqa: ARG002
@@ -65,7 +66,8 @@ class DecoderModel(CausalModel):
 
     def wrap(self, backbone: PreTrainedModel) -> DecoderNetwork:
         """Make the network around a causal model."""
-        return DecoderNetwork(backbone, both_orders=self.settings.orders != "shown")
+        both, outputs = self.settings.orders != "shown", 3 if self.settings.ties else 2
+        return DecoderNetwork(backbone, both_orders=both, outputs=outputs)
 
     def new_network(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats) -> PairNetwork:
         """Make the network as it is before the first step."""
@@ -89,6 +91,7 @@ class DecoderModel(CausalModel):
 
     def label_rows(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats, rows: Ints) -> Data:
         """Return some rows as examples with labels; with `orders` either, in one order drawn for each."""
+        check_ties(self.settings.ties, targets[rows])
         if self.settings.orders != "either":
             return super().label_rows(prepared, targets, weights, rows)
         flipped = np.random.default_rng(self.seed).random(len(prepared))[rows] < 0.5

@@ -5,6 +5,7 @@ The import of judges reads folds of one model with it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedCo
 
 from votecast.artifacts import digest_of
 from votecast.errors import ArtifactError, ConfigError
-from votecast.models.neural.backbone import Source, check_layers
-from votecast.models.neural.hub import silence_transformers
+from votecast.models.neural.backbone import Source, check_layers, check_vocabulary
+from votecast.models.neural.hub import loading_model, silence_transformers
 from votecast.models.neural.weight_files import WEIGHTS, read_weights, weight_files
-from votecast.text.tokenization import FastTokenizer, Tokenizer
+from votecast.text.tokenization import FastTokenizer, Tokenizer, load_tokenizer
 from votecast.types import CLASSES
 
 TOKENIZERS = (
@@ -25,6 +26,11 @@ TOKENIZERS = (
     "vocab.json",
 )  # fmt: skip
 """Files of which a tokenizer has at least one."""
+
+OUTPUTS = (["a", "b"], ["a", "b", "tie"])
+"""What the outputs of a classifier may be, sorted."""
+
+_FOLD = re.compile(r"fold[-_]?(\d+)")
 
 # the column names of the LMSYS and WSDM contests, and what teams made of them
 _SPELLINGS = {
@@ -40,7 +46,7 @@ _SPELLINGS = {
 
 @dataclass(frozen=True)
 class ImportedCheckpoint:
-    """A model with the outputs a, b and tie, in this order.
+    """A model with the outputs a, b and tie, or a and b, in this order.
 
     Args:
         folder: Where it was read from.
@@ -68,13 +74,58 @@ class ClassifierCheckpoint(ImportedCheckpoint):
     model: PreTrainedModel
 
 
-def read_classifier(folder: Path, labels: Sequence[str] | None = None) -> ClassifierCheckpoint:
+def find_checkpoints(folder: Path) -> list[Path]:
+    """Find the checkpoints below a folder that is none itself, such as `fold_0/best_model`, `fold_1/best_model` ...
+
+    Returns:
+        `best_model` in the folder; else those of its sub-folders `fold_0`, `fold_1` ... by number; else the folder.
+    """
+    if any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        return [folder]
+    if (folder / "best_model").is_dir():
+        return [folder / "best_model"]
+    numbered = [(int(match[1]), path) for path in folder.glob("*") if (match := _FOLD.fullmatch(path.name))]
+    return [found for _, path in sorted(numbered) if path.is_dir() for found in find_checkpoints(path)] or [folder]
+
+
+def read_tokenizer(
+    folder: Path, config: PretrainedConfig, given: str | None = None, *, eos_as_padding: bool = False
+) -> FastTokenizer | None:
+    """Load the tokenizer of a checkpoint: the given one, that of its folder, or that of a folder `tokenizer` beside it.
+
+    Args:
+        folder: The checkpoint.
+        config: The configuration of its model.
+        given: A folder or a name on the hub.
+        eos_as_padding: Pad with the end of a text where no token pads.
+
+    Returns:
+        The tokenizer; None where none is given or found.
+
+    Raises:
+        ConfigError: If it cannot be read.
+        ArtifactError: If it has more tokens than the model.
+    """
+    beside = next((place for place in (folder, folder.parent / "tokenizer") if has_tokenizer(place)), None)
+    if given is None and beside is None:
+        return None
+    place = given or str(beside)
+    with loading_model(place):
+        found = load_tokenizer(place, eos_as_padding=eos_as_padding)
+    check_vocabulary(config, found.reach, place)
+    return found
+
+
+def read_classifier(
+    folder: Path, labels: Sequence[str] | None = None, tokenizer: str | None = None
+) -> ClassifierCheckpoint:
     """Read a folder that `save_pretrained` of transformers, or its `Trainer`, has written.
 
     Args:
         folder: Holds config.json, weights (safetensors, or .bin read with `weights_only=True`; whole or in shards)
-            and a tokenizer. Nothing in it is changed.
+            and a tokenizer, which may also lie in a folder `tokenizer` beside it. Nothing in it is changed.
         labels: Which of a, b and tie each output is; None takes it from config.json, if its names are clear.
+        tokenizer: Folder or hub name of the tokenizer, where it is another.
 
     Raises:
         ArtifactError: If a part is missing, damaged, unsafe, or does not fit the others.
@@ -92,13 +143,12 @@ def read_classifier(folder: Path, labels: Sequence[str] | None = None) -> Classi
         )
     config = Source(str(folder)).config()
     order, named = output_order(folder, config, labels)
-    check_tokenizer(folder)
     files = weight_files(folder)
+    known = checked_tokenizer(folder, read_tokenizer(folder, config, tokenizer))
     model = _classifier(folder, config, read_weights(files))
-    tokenizer = Source(str(folder)).tokenizer()
     _reorder_outputs(model, order)
     digests = {file.name: digest_of(file) for file in files}
-    return ClassifierCheckpoint(folder, tokenizer, order, named, digests, model)
+    return ClassifierCheckpoint(folder, known, order, named, digests, model)
 
 
 def output_order(
@@ -117,6 +167,11 @@ def output_order(
             "say which of its outputs is a, b or tie; pass --labels, such as --labels a,b,tie, in the order of the "
             "outputs"
         )
+    if len(order) != config.num_labels and labels is not None:
+        raise ConfigError(
+            f"{folder} has {config.num_labels} outputs, and --labels names {', '.join(order)}; name each output once, "
+            "a,b,tie or a,b in their order"
+        )
     return order, named
 
 
@@ -126,22 +181,19 @@ def named_labels(names: Mapping[int, str]) -> tuple[str, ...] | None:
     Example:
         >>> named_labels({0: "winner_model_b", 1: "winner_model_a", 2: "winner_tie"})
         ('b', 'a', 'tie')
+        >>> named_labels({0: "model_a", 1: "model_b"})
+        ('a', 'b')
         >>> named_labels({0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}) is None
         True
     """
     found = [_SPELLINGS.get(str(names[place]).strip().lower(), "") for place in sorted(names)]
-    return tuple(found) if sorted(found) == sorted(CLASSES) else None
+    return tuple(found) if sorted(found) in OUTPUTS else None
 
 
 def _classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch.Tensor]) -> PreTrainedModel:
     """The classifier of a configuration with these weights; none of them is random."""
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         raise ArtifactError(f"{folder}: transformers has no sequence classifier of the type {config.model_type!r}")
-    if config.num_labels != len(CLASSES):
-        raise ArtifactError(
-            f"{folder} has {config.num_labels} outputs; a judge has three, a, b and tie: "
-            "give checkpoints that were trained with num_labels=3"
-        )
     kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
     try:
         with silence_transformers():
@@ -161,22 +213,23 @@ def _classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch
 
 
 def _reorder_outputs(model: PreTrainedModel, labels: Sequence[str]) -> None:
-    """Reorder the outputs of a classifier, as they are named by `labels` now, to a, b and tie."""
+    """Reorder the outputs of a classifier, as they are named by `labels` now, to a, b and tie, or a and b."""
     # BERT, DeBERTa and ModernBERT have `classifier`; RoBERTa, XLM-R and Electra a `classifier.out_proj`
     last = model.classifier if hasattr(model, "classifier") else torch.nn.Identity()
     last = last.out_proj if hasattr(last, "out_proj") else last
-    if not isinstance(last, torch.nn.Linear) or last.out_features != len(CLASSES):
+    if not isinstance(last, torch.nn.Linear) or last.out_features != len(labels):
         raise ArtifactError(
             f"{type(model).__name__} has no linear layer `classifier` or `classifier.out_proj`; "
             "allowed are BERT, DeBERTa, ModernBERT, RoBERTa, XLM-R, Electra and models built like them"
         )
-    rows = [list(labels).index(name) for name in CLASSES]
+    names = CLASSES[: len(labels)]
+    rows = [list(labels).index(name) for name in names]
     with torch.no_grad():
         last.weight.copy_(last.weight[rows])
         if last.bias is not None:
             last.bias.copy_(last.bias[rows])
-    model.config.id2label = dict(enumerate(CLASSES))
-    model.config.label2id = {name: place for place, name in enumerate(CLASSES)}
+    model.config.id2label = dict(enumerate(names))
+    model.config.label2id = {name: place for place, name in enumerate(names)}
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -184,13 +237,14 @@ def has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in TOKENIZERS)
 
 
-def check_tokenizer(folder: Path) -> None:
-    """Raise an ArtifactError, naming the files that are allowed, if a folder holds no tokenizer."""
-    if not has_tokenizer(folder):
+def checked_tokenizer(folder: Path, found: FastTokenizer | None) -> FastTokenizer:
+    """Return the tokenizer of a checkpoint; an ArtifactError, naming the files that are allowed, if there is none."""
+    if found is None:
         raise ArtifactError(
-            f"{folder} has no tokenizer; allowed are {', '.join(TOKENIZERS)}: put the files there that "
-            "tokenizer.save_pretrained writes"
+            f"{folder} has no tokenizer; allowed are {', '.join(TOKENIZERS)}, there or in a folder tokenizer beside: "
+            "pass --tokenizer with its folder, or put the files there that tokenizer.save_pretrained writes"
         )
+    return found
 
 
 def check_folds_match(

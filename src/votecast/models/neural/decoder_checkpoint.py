@@ -16,18 +16,16 @@ from transformers import PretrainedConfig
 from votecast.artifacts import digest_of
 from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.adapters import Tensors
-from votecast.models.neural.backbone import Source, check_vocabulary
+from votecast.models.neural.backbone import Source
 from votecast.models.neural.classifier_checkpoint import (
     ImportedCheckpoint,
-    check_tokenizer,
-    has_tokenizer,
+    checked_tokenizer,
     output_order,
+    read_tokenizer,
 )
-from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.peft_checkpoint import HEAD, check_head, is_peft_checkpoint, read_peft_checkpoint
 from votecast.models.neural.quantization import stored_bits
 from votecast.models.neural.weight_files import read_weights, weight_files
-from votecast.text.tokenization import load_tokenizer
 from votecast.training.mixed_precision import DTYPES
 from votecast.types import CLASSES
 
@@ -53,7 +51,9 @@ class DecoderCheckpoint(ImportedCheckpoint):
     kind: str
 
 
-def read_decoder(folder: Path, labels: Sequence[str] | None = None, *, base: str | None = None) -> DecoderCheckpoint:
+def read_decoder(
+    folder: Path, labels: Sequence[str] | None = None, *, base: str | None = None, tokenizer: str | None = None
+) -> DecoderCheckpoint:
     """Read a folder that peft, or `save_pretrained` of a sequence classifier of transformers, has written.
 
     Args:
@@ -61,6 +61,8 @@ def read_decoder(folder: Path, labels: Sequence[str] | None = None, *, base: str
             is changed.
         labels: Which of a, b and tie each output is; None takes it from config.json, if its names are clear.
         base: The model under an adapter; None takes what the adapter says.
+        tokenizer: Folder or hub name of the tokenizer; None takes that of the folder, of a folder `tokenizer` beside
+            it, or of the base.
 
     Raises:
         ArtifactError: If a part is missing, damaged, unsafe, or does not fit the others.
@@ -71,10 +73,13 @@ def read_decoder(folder: Path, labels: Sequence[str] | None = None, *, base: str
         raise ArtifactError(f"{folder} is not a folder; give an adapter that peft saved, or a model with its tokenizer")
     if (folder / "members").is_dir():
         raise ArtifactError(f"{folder} is a judge of votecast already; it needs no import")
-    return _read_adapter(folder, labels, base) if is_peft_checkpoint(folder) else _read_whole(folder, labels, base)
+    read = _read_adapter if is_peft_checkpoint(folder) else _read_whole
+    return read(folder, labels, base, tokenizer)
 
 
-def _read_adapter(folder: Path, labels: Sequence[str] | None, base: str | None) -> DecoderCheckpoint:
+def _read_adapter(
+    folder: Path, labels: Sequence[str] | None, base: str | None, tokenizer: str | None
+) -> DecoderCheckpoint:
     found = read_peft_checkpoint(folder)
     name = base or found.base
     if name is None:
@@ -86,35 +91,34 @@ def _read_adapter(folder: Path, labels: Sequence[str] | None, base: str | None) 
         raise ArtifactError(
             f"{folder} is an adapter for {name!r}, which is not found: {error}; pass --base with its folder"
         ) from error
-    text, head = config.get_text_config(), found.tensors[HEAD]  # head: (3, h)
+    text, head = config.get_text_config(), found.tensors[HEAD]  # head: (3, h), or (2, h)
     if head.shape[1] != text.hidden_size:
         raise ArtifactError(
             f"{folder} is an adapter for another base: its head reads {head.shape[1]} numbers, and {name} gives "
             f"{text.hidden_size}; pass --base with the model it was trained on"
         )
     own = Source(str(folder)).config() if (folder / "config.json").is_file() else config
+    own.num_labels = len(head) if own is config else own.num_labels  # a base knows no head
     order, named = output_order(folder, own, labels)
-    brings = has_tokenizer(folder)
-    with silence_transformers():
-        own_tokenizer = load_tokenizer(folder, eos_as_padding=True) if brings else None
-    tokenizer = own_tokenizer or source.tokenizer(eos_as_padding=True)
-    check_vocabulary(config, tokenizer.reach, str(folder))
+    known = read_tokenizer(folder, config, tokenizer, eos_as_padding=True)
     return DecoderCheckpoint(
         folder,
-        tokenizer,
+        known or source.tokenizer(eos_as_padding=True),
         order,
         named,
         found.files,
         name=name,
         weights=_precision_of(config),
         adapter=found.settings(text.num_hidden_layers),
-        tensors=found.tensors | {HEAD: _in_order(head, order)},
-        brings_tokenizer=brings,
+        tensors=found.tensors | {HEAD: _in_order(folder, head, order)},
+        brings_tokenizer=known is not None,
         kind=f"{config.model_type}, LoRA of rank {found.rank} beside {len(found.modules)} layers",
     )
 
 
-def _read_whole(folder: Path, labels: Sequence[str] | None, base: str | None) -> DecoderCheckpoint:
+def _read_whole(
+    folder: Path, labels: Sequence[str] | None, base: str | None, tokenizer: str | None
+) -> DecoderCheckpoint:
     if base is not None:
         raise ConfigError(f"{folder} holds no adapter (adapter_config.json), and needs no base; drop --base")
     if not (folder / "config.json").is_file():
@@ -126,19 +130,18 @@ def _read_whole(folder: Path, labels: Sequence[str] | None, base: str | None) ->
     config, files = source.config(), weight_files(folder)
     head = _read_head(folder, files)
     order, named = output_order(folder, config, labels)
-    check_tokenizer(folder)
-    tokenizer = source.tokenizer(eos_as_padding=True)
+    known = checked_tokenizer(folder, read_tokenizer(folder, config, tokenizer, eos_as_padding=True))
     held = _precision_of(config)
     return DecoderCheckpoint(
         folder,
-        tokenizer,
+        known,
         order,
         named,
         {file.name: digest_of(file) for file in files},
         name=str(folder),
         weights="fp32" if held == "fp16" else held,  # without adapter there is no training in fp16
         adapter=None,
-        tensors={HEAD: _in_order(head, order)},
+        tensors={HEAD: _in_order(folder, head, order)},
         brings_tokenizer=True,
         kind=f"{config.model_type}, whole",
     )
@@ -165,8 +168,13 @@ def _read_head(folder: Path, files: Sequence[Path]) -> torch.Tensor:
     return found.float()
 
 
-def _in_order(head: torch.Tensor, labels: Sequence[str]) -> torch.Tensor:
-    return head[[list(labels).index(name) for name in CLASSES]].contiguous()
+def _in_order(folder: Path, head: torch.Tensor, labels: Sequence[str]) -> torch.Tensor:
+    if len(head) != len(labels):
+        raise ArtifactError(
+            f"{folder}: the head has {len(head)} outputs, and config.json names {', '.join(labels)}; give config.json "
+            "and weights of one model"
+        )
+    return head[[list(labels).index(name) for name in CLASSES[: len(labels)]]].contiguous()
 
 
 def _precision_of(config: PretrainedConfig) -> str:

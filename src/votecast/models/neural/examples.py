@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from votecast.errors import DataError
 from votecast.models.base import Prepared
 from votecast.text.encoder import TokenizedBattles
 from votecast.text.sequences import Sequences
-from votecast.types import Floats, Ints
+from votecast.types import Floats, Ints, Probabilities
 
 
 @dataclass(frozen=True)
@@ -122,3 +123,9 @@ def sample_per_group(rows: Ints, groups: Ints, most: int, seed: int) -> Ints:
     starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
     place = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
     return np.sort(order[place < most])
+
+
+def check_ties(ties: bool, targets: Probabilities) -> None:
+    """Raise a DataError if votes of shape (n, 3) hold ties that a network of two outputs cannot learn."""
+    if not ties and (held := int(np.count_nonzero(targets[:, 2]))):
+        raise DataError(f"model.ties is false, and {held:,} votes are ties, in whole or part; set it to true")

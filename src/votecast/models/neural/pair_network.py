@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, Self, cast
+from typing import Final, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from votecast.errors import ArtifactError
 from votecast.inference.backbones import is_spread
 from votecast.training.network import TrainableNetwork
 from votecast.types import Floats, Probabilities
+
+# exp(-30) is below fp32's eps: no probability, and no infinite loss where smoothing asks for a little
+NO_TIE: Final = -30.0
 
 SWAPPED = [1, 0, 2]
 """Columns of A, B and tie once the answers are swapped; `swap_columns` for tensors."""
@@ -149,9 +152,13 @@ def order_views(logits: Tensor, offset: Tensor | None) -> Tensor:
     """Turn logits of k orders of the answers into log-probabilities in each battle's own order, shape (n, k, 3).
 
     Args:
-        logits: Shape (n, k, 3); of each battle, first the shown order, then the swapped one.
+        logits: Shape (n, k, 3), or (n, k, 2) for a and b without ties; of each battle, first the shown order, then the
+            swapped one.
         offset: Strength and closeness to start from, shape (n, 2), or None.
     """
+    if logits.shape[-1] == 2:  # (n, k, 2)
+        half_gap = (logits[..., 0] - logits[..., 1]) / 2
+        logits = torch.stack([half_gap, -half_gap, torch.full_like(half_gap, NO_TIE)], dim=-1)
     if offset is not None:
         half, t = offset[:, 0].to(logits.dtype) / 2, offset[:, 1].to(logits.dtype)
         shown = torch.stack([half, -half, t], dim=1)  # (n, 3)

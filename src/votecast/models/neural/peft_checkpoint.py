@@ -22,7 +22,6 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.adapters import Tensors, fill_adapter, rank_of
 from votecast.models.neural.pair_network import PairNetwork
 from votecast.models.neural.weight_files import read_weights
-from votecast.types import CLASSES
 
 CONFIG, JUDGE_CONFIG, DELTA = "adapter_config.json", "config.json", "delta.safetensors"
 WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -134,11 +133,11 @@ def read_peft_checkpoint(folder: Path) -> PeftCheckpoint:
 
 
 def check_head(folder: Path, head: torch.Tensor) -> None:
-    """Raise an ArtifactError, stating its shape, if a head has other outputs than a, b and tie."""
-    if head.ndim != 2 or len(head) != len(CLASSES):
+    """Raise an ArtifactError, stating its shape, if a head has not two or three outputs."""
+    if head.ndim != 2 or len(head) not in (2, 3):
         raise ArtifactError(
-            f"{folder}: the head has shape {tuple(head.shape)}; a judge has three outputs, a, b and tie: give "
-            "checkpoints that were trained with num_labels=3"
+            f"{folder}: the head has shape {tuple(head.shape)}; a judge has three outputs, a, b and tie, or two, a and "
+            "b: give checkpoints that were trained with num_labels 3 or 2"
         )
 
 

@@ -124,10 +124,13 @@ class CrossEncoderSettings(NeuralSettings):
     Args:
         orders: `both` trains on swapped copies in the same batch and averages both orders in predictions; `shown`
             takes the answers in the order given, so that predictions depend on it.
+        ties: Whether the head has an output for ties. false is a head of two outputs, a and b, and a tie has
+            probability 0 (less than 1e-13), as in contests without ties.
     """
 
     name: str = "minilm"
     orders: Literal["both", "shown"] = "both"
+    ties: bool = True
 
 
 class SiameseSettings(NeuralSettings):
@@ -170,10 +173,13 @@ class DecoderSettings(CausalSettings):
         orders: `both` trains on swapped copies in the same batch and averages both orders in predictions; `either`
             trains on one order of each row, drawn by seed, at half the cost, and averages both in predictions; `shown`
             takes the answers in the order given, so that predictions depend on it.
+        ties: Whether the head has an output for ties. false is a head of two outputs, a and b, and a tie has
+            probability 0 (less than 1e-13), as in contests without ties.
         offset: Start from the predictions of a judge of another family, and learn what it misses.
     """
 
     name: str = "smollm2"
     orders: Literal["both", "either", "shown"] = "both"
+    ties: bool = True
     offset: OffsetSettings | None = None
     text: DecoderText = DecoderText()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +16,12 @@ from votecast.models.neural.hub import download_model, hub_config
 from votecast.models.neural.internlm2 import is_internlm2, llama_config, read_config, read_reward
 from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
 from votecast.models.neural.last_states import last_states
-from votecast.models.neural.pair_network import PairNetwork, classifier_logits, head_in_fp32, last_token_head
+from votecast.models.neural.pair_network import NO_TIE, PairNetwork, classifier_logits, head_in_fp32, last_token_head
 from votecast.models.neural.weight_files import weight_files, weights_digest
 from votecast.text.tokenization import Tokenizer
 
 LABELS = ("reward",)
 """The output of a reward model."""
-
-# exp(-30) is below fp32's eps: no probability, and no infinite loss where smoothing asks for a little
-NO_TIE: Final = -30.0
 
 _FILES = ["*.json", "*.safetensors", "*.bin", "tokenizer.model"]
 
