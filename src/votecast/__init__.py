@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from votecast.jobs.rerank import rerank as rerank
     from votecast.judges.cascade import cascade as cascade
     from votecast.judges.ensemble import ensemble as ensemble
+    from votecast.judges.estimate import estimate as estimate
     from votecast.judges.evaluate import evaluate as evaluate
     from votecast.judges.load import load_judge as load_judge
     from votecast.judges.recalibrate import calibrate_judge as calibrate_judge
@@ -68,6 +69,7 @@ _MODULES = {
     "ServiceError": "errors",
     "VotecastError": "errors",
     "ensemble": "judges.ensemble",
+    "estimate": "judges.estimate",
     "evaluate": "judges.evaluate",
     "TrainedJudge": "judges.trained",
     "load_judge": "judges.load",

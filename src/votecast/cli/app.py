@@ -28,6 +28,7 @@ from votecast.errors import ConfigError, VotecastError
 
 VERBS = {
     "train": "Train a judge on a file of votes: cross-validation, calibration, judge folder.",
+    "estimate": "Estimate tokens, steps, memory, disk and hours of a training, and the settings that fit a GPU.",
     "predict": "Predict a file of battles: probabilities, or a submission.",
     "evaluate": "Evaluate a judge, or a file of its predictions, on votes.",
     "calibrate": "Recalibrate a judge on new votes (100 or more recommended).",

@@ -33,7 +33,7 @@ _STANDARD_INPUT = "standard-input:"
 
 _DOTTED = re.compile(r"--([A-Za-z][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
 TEXT_OPTIONS = {"compare": {"--prompt", "--a", "--b"}}
-_OVERRIDABLE = frozenset({"import", "predict", "recipes", "rerank", "score", "train"})
+_OVERRIDABLE = frozenset({"estimate", "import", "predict", "recipes", "rerank", "score", "train"})
 
 
 def _parse_source(_: type, tokens: Sequence[Token]) -> str:

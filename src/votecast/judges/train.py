@@ -88,7 +88,7 @@ def train(
     model = family(settings.family)(settings.model, seed=settings.seed)
     check_trackers((name for leaf in model.leaves() for name in leaf.report_to), has_folder=out is not None)
     with nullcontext() if out is None else hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
-        battles, notes = _read_and_clean(settings, votes, reader, numbers, progress)
+        battles, notes = read_and_clean(settings, votes, reader, numbers, progress)
         folds = None if folds_from is None else _folds_of(load_judge(folds_from), battles)
         # killed after the judge folder was in place, but before the work folder was removed
         if out is not None and is_main and resume and Path(out).exists():
@@ -113,7 +113,7 @@ def train(
     return judge
 
 
-def _read_and_clean(
+def read_and_clean(
     settings: Recipe, votes: object, reader: Mapping[str, object] | None, numbers: tuple[str, ...], progress: Progress
 ) -> tuple[Battles, dict[str, object]]:
     """Read, clean and draw the rows to train on; return them with notes on what was done."""

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.cells import json_cell
 from votecast.errors import ConfigError
+from votecast.text.character_tokenizer import CHARACTERS_A_TOKEN
 from votecast.text.sequences import Ints, Sequences, Slot, TurnTokens, assemble, offsets_of, per_row
 from votecast.text.settings import TextSettings
 from votecast.text.templates import ChatFrames, Layout, assemble_chat, make_layout
@@ -23,7 +24,6 @@ from votecast.text.tokenization import Keep, Tokenizer, tokenize_texts
 from votecast.text.truncation import Room, TruncationReport, keep_ends, plan_truncation
 
 Texts = tuple[list[str], list[str], list[str]]
-_CHARACTERS_A_TOKEN = 4
 _MIN_TEXT = 8  # tokens of a sequence that must be left for texts
 
 
@@ -52,7 +52,7 @@ def read_columns(battles: Battles, settings: TextSettings) -> tuple[Texts, Ints,
         for column, text in zip(texts, zip(*row, strict=True), strict=True):
             column.extend(text)
     characters = np.array(dropped, np.int64).reshape(-1, 3).T
-    return texts, offsets_of(np.array(turns, np.int64)), -(-characters // _CHARACTERS_A_TOKEN)
+    return texts, offsets_of(np.array(turns, np.int64)), -(-characters // CHARACTERS_A_TOKEN)
 
 
 def _limit_characters(
