@@ -126,6 +126,19 @@ def test_weights_can_be_averaged_where_the_family_can(votes: Battles) -> None:
         TrainedJudge("baseline", {"final": "average_weights"}).fit(votes)
 
 
+def test_a_family_may_watch_rows_of_the_held_out_fold(votes: Battles, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched: list[np.ndarray] = []
+    plain = TrainedJudge("cheap", {"folds.n": 2}).fit(votes).fitted.out_of_fold
+    monkeypatch.setattr(CheapModel, "eval_rows", 5)
+    monkeypatch.setattr(CheapModel, "watch", lambda self, prepared, targets, weights: watched.append(targets))
+    held = TrainedJudge("cheap", {"folds.n": 2}).fit(votes).fitted.out_of_fold
+    assert [targets.shape for targets in watched] == [(5, 3), (5, 3)]  # the refit on all rows has none
+    for number, targets in enumerate(watched):
+        theirs = {tuple(row) for row in held.targets[held.fold == number]}
+        assert {tuple(row) for row in targets} <= theirs
+    assert np.array_equal(held.raw, plain.raw)
+
+
 def test_members_give_their_accelerator_back(votes: Battles) -> None:
     judge = TrainedJudge("cheap", {"folds.n": 2, "final": "average"}).fit(votes)
     assert all(member.released for member in judge.fitted.members)  # type: ignore[attr-defined]

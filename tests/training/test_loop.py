@@ -310,13 +310,18 @@ def test_the_log_says_where_a_training_stands(
     run = Run(tmp_path, name=("judge",)).within("fold_0", place="1 of 5")
     caplog.set_level(logging.INFO, logger="votecast")
     train(run=run, max_steps=3)
-    assert [record.getMessage().partition(" in ")[0] for record in caplog.records] == ["fold_0 (1 of 5): 3 steps"]
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0].startswith("fold_0 (1 of 5): Small, 2 layers, 515 parameters, 515 of them trained (100.000%); ")
+    assert lines[1] == ("fold_0 (1 of 5): 60 rows in 3 steps, without evaluations (valid_share and eval_rows are 0)")
+    assert [line.partition(" in ")[0] for line in lines[2:]] == ["fold_0 (1 of 5): 3 steps"]
     quiet = (tmp_path / "fold_0" / "metrics.jsonl").read_bytes()
     monkeypatch.setattr(step_log, "EVERY", 0.0)
     caplog.clear()
     shutil.rmtree(tmp_path / "fold_0")
     train(run=run, valid=numbers(30, seed=1), max_steps=3, eval_every=2)
     shown = [
+        r"fold_0 \(1 of 5\): Small, .* of moments",
+        r"fold_0 \(1 of 5\): 60 rows in 3 steps, evaluated every 2 steps on 30 rows to choose the weights",
         r"fold_0 \(1 of 5\): step 1 of 3, loss \d\.\d{4}, [\d,]+ tokens/s, 0:\d\d:\d\d left",
         r"fold_0 \(1 of 5\): step 2, epoch [\d.]+, log_loss [\d.]+, accuracy [\d.]+, flip_rate [\d.]+",
         r"fold_0 \(1 of 5\): step 2 of 3, .* left",
@@ -327,6 +332,17 @@ def test_the_log_says_where_a_training_stands(
     assert len(lines) == len(shown)
     assert all(re.fullmatch(pattern, line) for pattern, line in zip(shown, lines, strict=True)), lines
     assert (tmp_path / "fold_0" / "metrics.jsonl").read_bytes().splitlines()[0] == quiet.splitlines()[0]
+
+
+def test_watched_rows_are_measured_and_change_nothing() -> None:
+    plain, _ = train(Small(dropout=0.3), max_steps=6, eval_every=2)
+    settings = TrainingSettings(**FAST, max_steps=6, eval_every=2, patience=1)
+    network = Small(dropout=0.3)
+    watched = numbers(30, seed=1)
+    history = train_network(network, numbers(), None, settings, seed=1, run=HERE, watched=watched)
+    assert [record["step"] for record in history.evaluations] == [2, 4, 6]
+    assert (history.best_step, history.best_log_loss) == (None, None)
+    assert torch.equal(weights(network), weights(plain))
 
 
 @pytest.fixture

@@ -192,6 +192,9 @@ class _Fitter:
             if run.folder is not None:
                 run.folder.mkdir(parents=True, exist_ok=True)
             member = family(recipe.family)(recipe.model, seed=recipe.seed)
+            few = np.sort(np.random.default_rng(recipe.seed).permutation(held_out)[: member.eval_rows])
+            if len(few):
+                member.watch(self.prepared.take(few), self.targets[few], self.weights[few])
             rows = self.targets[train], self.weights[train], self.clusters[train]
             member = member.fit(self.prepared.take(train), *rows, run)
             found = self._predict_held_out(member, held_out, run)

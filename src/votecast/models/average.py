@@ -107,6 +107,11 @@ class AverageModel(Model[PreparedMembers]):
         found = (member.truncation(part) for member, part in zip(self.members, prepared.parts, strict=True))
         return next((cut for cut in found if cut is not None), None)
 
+    def watch(self, prepared: PreparedMembers, targets: Probabilities, weights: Floats) -> None:
+        """Set held-out rows that the members are measured on as they are fitted."""
+        for member, part in zip(self.members, prepared.parts, strict=True):
+            member.watch(part, targets, weights)
+
     def fit(
         self,
         prepared: PreparedMembers,

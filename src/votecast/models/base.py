@@ -145,6 +145,20 @@ class Model(ABC, Generic[P]):
         """Trackers that get the records of the training."""
         return ()
 
+    @property
+    def eval_rows(self) -> int:
+        """Held-out rows that the training is to be measured on as it goes; see `watch`."""
+        return max((model.eval_rows for model in self.submodels()), default=0)
+
+    def watch(self, prepared: P, targets: Probabilities, weights: Floats) -> None:
+        """Set held-out rows that `fit` measures its weights on as it goes; they change nothing that is learnt.
+
+        Args:
+            prepared: What `prepare` made of `eval_rows` battles.
+            targets: Soft labels, shape (n, 3).
+            weights: How much each row counts, shape (n,).
+        """
+
     def submodels(self) -> Sequence[Model]:
         """Return the models inside this one; most families have none."""
         return ()

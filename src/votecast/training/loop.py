@@ -25,18 +25,26 @@ from votecast.training.settings import Interval, TrainingSettings
 from votecast.training.sharding import gather_tensors, match_placement, trained_state, write_tensors
 from votecast.training.step import Stepper, evaluate
 from votecast.training.step_log import StepLog
+from votecast.training.summary import summarize_layers, summarize_network
 from votecast.training.tracking import History, Journal, Record
 from votecast.training.training_rows import Data, StepPlan
 from votecast.types import Ints, Run
 
 logger = logging.getLogger(__name__)
-_FREE = {"keep", "max_tokens", "report_to", "valid_share"}  # may change when a training is resumed
+_FREE = {"eval_rows", "keep", "max_tokens", "report_to", "valid_share"}  # may change when a training is resumed
 
 Tensors = dict[str, Tensor]
 
 
 def train_network(
-    network: TrainableNetwork, train: Data, valid: Data | None, settings: TrainingSettings, *, seed: int, run: Run
+    network: TrainableNetwork,
+    train: Data,
+    valid: Data | None,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    run: Run,
+    watched: Data | None = None,
 ) -> History:
     """Train a network, or resume a training that was killed.
 
@@ -51,6 +59,7 @@ def train_network(
         settings: How to train.
         seed: Of the order of rows and of dropout.
         run: Folder of checkpoints and metrics.jsonl, and the progress callback.
+        watched: Rows that are evaluated where `valid` is None, and that change nothing.
 
     Returns:
         The records of metrics.jsonl and the step of the kept weights, which the network has now, in evaluation mode.
@@ -66,7 +75,7 @@ def train_network(
     machine.set_threads(processes.count)
     devices = [processes.device] if processes.device.type == "cuda" else []
     with torch.random.fork_rng(devices), processes.hold(network, settings) as held:
-        training = _Training(held, train, valid, settings, seed, run, processes)
+        training = _Training(held, train, valid, watched, settings, seed, run, processes)
         with training.journal:
             return training.finish()
 
@@ -93,12 +102,14 @@ class _Training:
         network: TrainableNetwork,
         train: Data,
         valid: Data | None,
+        watched: Data | None,
         settings: TrainingSettings,
         seed: int,
         run: Run,
         processes: Processes,
     ) -> None:
         self.network, self.train, self.valid, self.settings = network, train, valid, settings
+        self.watched = watched
         self.run, self.processes = run, processes
         if settings.gradient_checkpointing:
             network.gradient_checkpointing_enable()
@@ -128,6 +139,11 @@ class _Training:
         report_to = settings.report_to if is_first else ()
         self.journal = Journal(run if is_first else Run(), records, report_to, settings.dump())
         self.log = StepLog(run, self.plan.steps, self.state.step)
+        if not self.state.finished:
+            logger.info("%s: %s", run.label, summarize_network(network, settings))
+            for line in summarize_layers(network):
+                logger.debug("%s: %s", run.label, line)
+            logger.info("%s: %s", run.label, self._describe_work())
 
     def finish(self) -> History:
         """Train the steps that are left, and write the chosen weights into the network."""
@@ -149,6 +165,16 @@ class _Training:
             write_tensors(trained_state(self.network), self.best)
             self._save({"weights": self.best})
         return History(self.journal.records, state.best_step, state.best)
+
+    def _describe_work(self) -> str:
+        """Describe rows, steps and evaluations in one line."""
+        rows, every = f"{len(self.train):,} rows in {self.plan.steps:,} steps", self.settings.eval_every
+        measured = self.valid or self.watched
+        if measured is None:
+            return f"{rows}, without evaluations (valid_share and eval_rows are 0)"
+        for_what = "to choose the weights" if self.valid is not None else "of the held-out fold"
+        when = f"every {every} steps" if isinstance(every, int) else f"after every {every}"
+        return f"{rows}, evaluated {when} on {len(measured):,} rows {for_what}"
 
     def _is_over(self) -> bool:
         return self.state.finished or self.state.stopped or self.state.step >= self.plan.steps
@@ -190,29 +216,34 @@ class _Training:
         self.journal.add({"step": self.state.step, "epoch": epoch, **figures})
 
     def _evaluate(self) -> None:
-        """Measure the weights on the validation rows; keep the best, and stop if there were none better for long."""
+        """Measure the weights; where validation rows choose them, keep the best, and stop without a better for long."""
         self.average.before_evaluation()
-        if self.valid is None:
+        measured = self.valid or self.watched
+        if measured is None:
             return
-        state = self.state
         with self.average.applied():
             figures = evaluate(
                 self.network,
-                self.valid,
-                budget=state.max_tokens,
+                measured,
+                budget=self.state.max_tokens,
                 precision=self.precision,
                 processes=self.processes,
-                place=f"step {state.step}",
+                place=f"step {self.state.step}",
             )
-            found, patience = figures["log_loss"], self.settings.patience
-            # `threshold` decides on patience alone; the best weights are kept however small the gain
-            is_better = state.best is None or found < state.best - self.settings.threshold
-            state.stale = 0 if is_better else state.stale + 1
-            if state.best is None or found < state.best:
-                state.best, state.best_step = found, state.step
-                self.best = gather_tensors(trained_state(self.network), copy=True)
-            state.stopped = patience is not None and state.stale >= patience
+            if self.valid is not None:
+                self._choose(figures["log_loss"])
         self._record(figures)
+
+    def _choose(self, found: float) -> None:
+        """Keep the present weights if their log loss is the best so far."""
+        state, patience = self.state, self.settings.patience
+        # `threshold` decides on patience alone; the best weights are kept however small the gain
+        is_better = state.best is None or found < state.best - self.settings.threshold
+        state.stale = 0 if is_better else state.stale + 1
+        if state.best is None or found < state.best:
+            state.best, state.best_step = found, state.step
+            self.best = gather_tensors(trained_state(self.network), copy=True)
+        state.stopped = patience is not None and state.stale >= patience
 
     def _save(self, groups: Mapping[str, Tensors]) -> None:
         if self.checkpoints is None:

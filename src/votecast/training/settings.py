@@ -50,6 +50,8 @@ class TrainingSettings(Settings):
         average_decay: Weight of the past in the moving average, per step.
         average_last: Number of evaluations whose weights are averaged.
         eval_every: Steps between evaluations, or "epoch", or "group" of the curriculum.
+        eval_rows: Rows of the held-out fold that each evaluation measures where `valid_share` is 0, drawn by seed; they
+            choose nothing. 0 evaluates on none.
         save_every: Steps between checkpoints, or "epoch" or "group"; None saves after every group of the curriculum,
             or without one after every evaluation.
         log_every: Steps between lines of metrics.jsonl.
@@ -91,6 +93,7 @@ class TrainingSettings(Settings):
     average_decay: Share = 0.999
     average_last: Count = 3
     eval_every: Interval = "epoch"
+    eval_rows: Annotated[int, Field(ge=0)] = 0
     save_every: Interval | None = None
     log_every: Count = 10
     keep: Count = 2

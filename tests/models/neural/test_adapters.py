@@ -15,9 +15,11 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.trained import TrainedJudge
 from votecast.models.cross_encoder import CrossNetwork
 from votecast.models.decoder import DecoderNetwork
-from votecast.models.neural.adapters import add_adapter, averaged_adapters, count_parameters, trained_tensors
+from votecast.models.neural.adapters import add_adapter, averaged_adapters, trained_tensors
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.settings import AdapterSettings
+from votecast.training.settings import TrainingSettings
+from votecast.training.summary import count_parameters, summarize_layers, summarize_network
 
 SHORT = {"folds.n": 2, "model.text.max_length": 64, "model.training.batch_size": 8, "model.adapter": {"rank": 2}}
 
@@ -77,6 +79,19 @@ def test_parameters_are_counted() -> None:
     trained, total = count_parameters(network)
     assert trained == 2 * 2 * (32 + 32) + 3 * 32
     assert total == sum(p.numel() for p in network.parameters())
+    network.score.weight = torch.nn.Parameter(torch.zeros(3, 2048))  # large enough for moments of 8 bits
+    trained = 2 * 2 * (32 + 32) + 3 * 2048
+    total = sum(p.numel() for p in network.parameters())
+    held = (4 * total, 4 * trained, 2 * 4 * (trained - 3 * 2048) + 2 * 3 * 2048)
+    weights, gradients, moments = (f"{count / 1e6:.1f} MB" for count in held)
+    assert summarize_network(network, TrainingSettings(optimizer="adamw_8bit")) == (
+        f"DecoderNetwork, 2 layers, {total:,} parameters, {trained:,} of them trained ({trained / total:.3%}); "
+        f"{weights} of weights, {gradients} of gradients, {moments} of moments"
+    )
+    embeddings, first, _, head = summarize_layers(network)
+    assert embeddings.startswith("embeddings: ") and embeddings.endswith(", 0 trained")
+    assert first.endswith(f", {2 * (32 + 32)} trained")
+    assert head == f"head: {3 * 2048 + 32:,} parameters, {3 * 2048:,} trained"
 
 
 def test_the_head_of_an_encoder_learns_in_full_and_is_kept() -> None:
@@ -144,7 +159,7 @@ def test_folds_become_one_adapter_that_is_saved_and_read_like_any(arena: Battles
     judge.save_pretrained(tmp_path / "judge")
     held = load_file(tmp_path / "judge" / "members" / "0" / "delta.safetensors")
     assert {len(value) for name, value in held.items() if "lora_A" in name} == {4}
-    assert member.records == []
+    assert {record["member"] for record in member.records} == {0, 1}
     found = TrainedJudge.from_pretrained(tmp_path / "judge").predict_proba(arena[:8])
     assert np.array_equal(found, judge.predict_proba(arena[:8]))
 

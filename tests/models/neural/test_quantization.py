@@ -16,10 +16,11 @@ from votecast.data.battles import Battles
 from votecast.errors import ConfigError, MissingExtraError
 from votecast.judges.trained import TrainedJudge
 from votecast.models.decoder import DecoderNetwork
-from votecast.models.neural.adapters import AdapterSettings, add_adapter, count_parameters
+from votecast.models.neural.adapters import AdapterSettings, add_adapter
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.quantization import load_options, set_compute_type, stored_bits
 from votecast.text.tokenization import tiny_tokenizer
+from votecast.training.summary import count_parameters
 
 PLAIN = SimpleNamespace()
 

@@ -97,19 +97,6 @@ def adapted_modules(backbone: PreTrainedModel, settings: AdapterSettings) -> lis
     return found
 
 
-def count_parameters(network: nn.Module) -> tuple[int, int]:
-    """Count the parameters that are trained, and all parameters, each of 4 bits counted as one."""
-    trained = total = 0
-    for parameter in network.parameters():
-        # bitsandbytes packs two weights of 4 bits into one byte
-        size = (
-            torch.Size(parameter.quant_state.shape).numel() if hasattr(parameter, "quant_state") else parameter.numel()
-        )
-        total += size
-        trained += size if parameter.requires_grad else 0
-    return trained, total
-
-
 def merged_network(network: PairNetwork) -> PairNetwork:
     """Copy a network with its adapters added to the weights beside them, so that predictions cost no more than without.
 

@@ -5,7 +5,6 @@ The families `decoder` and `reward` derive from it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,6 @@ from transformers import PreTrainedModel
 from votecast.config import current_launch
 from votecast.errors import ConfigError
 from votecast.inference.devices import devices_of
-from votecast.models.neural.adapters import count_parameters
 from votecast.models.neural.backbone import Kind
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import DELTA, NeuralModel
@@ -27,8 +25,6 @@ from votecast.models.neural.quantization import compute_type, load_options, set_
 from votecast.text.tokenization import Tokenizer, load_tokenizer
 from votecast.training.settings import TrainingSettings
 from votecast.types import Floats, Probabilities
-
-logger = logging.getLogger(__name__)
 
 
 class CausalModel(NeuralModel):
@@ -93,8 +89,6 @@ class CausalModel(NeuralModel):
         network = super().new_network(prepared, targets, weights)
         if self.settings.start is not None:
             load_adapter(network, self.settings.start)
-        trained, total = count_parameters(network)
-        logger.info("%s of %s parameters are trained (%.3f %%)", f"{trained:,}", f"{total:,}", 100 * trained / total)
         return network
 
     def set_weights(self, tensors: Mapping[str, Tensor], *, place: str) -> Self:

@@ -75,6 +75,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         self.offset_judge: Model | None = None
         self.base_in_memory: SharedBase | None = None
         self.engine_slot = EngineSlot(EngineGroup())
+        self._watched: tuple[NeuralPrepared, Probabilities, Floats] | None = None
 
     @abstractmethod
     def encode_battles(self, prepared: NeuralPrepared) -> tuple[Encoded, ...]:
@@ -114,6 +115,11 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
     def report_to(self) -> tuple[str, ...]:
         """Trackers that get the records of the training."""
         return self.training.report_to
+
+    @property
+    def eval_rows(self) -> int:
+        """Held-out rows that the training is to be measured on as it goes; none where rows choose the weights."""
+        return 0 if self.training.valid_share else self.training.eval_rows
 
     @property
     def merges(self) -> bool:
@@ -219,6 +225,10 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
 
     # Training.
 
+    def watch(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats) -> None:
+        """Set held-out rows that `fit` measures the network on at every evaluation."""
+        self._watched = prepared, targets, weights
+
     def fit(
         self,
         prepared: NeuralPrepared,
@@ -254,13 +264,22 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
             raise JudgeError("there are no rows to train on; give at least one battle with a vote")
         data = self.label_rows(prepared, targets, weights, train)
         held = self.label_rows(prepared, targets, weights, valid) if len(valid) else None
-        self.records = train_network(network, data, held, self.training, seed=self.seed, run=run).records
+        watched, self._watched = self._label_watched(), None
+        history = train_network(network, data, held, self.training, seed=self.seed, run=run, watched=watched)
+        self.records = history.records
         if settings.adapter is not None:
             self.delta = adapters.trained_tensors(network)
             # the folder keeps adapters in half precision: predictions before and after saving are the same
             adapters.fill_adapter(network, self.delta, place="this training")
         self.set_network(network)
         return self
+
+    def _label_watched(self) -> Data | None:
+        """Return the rows to measure the network on as examples with labels, if they count."""
+        if self._watched is None or not self._watched[2].sum() > 0:
+            return None
+        prepared, targets, weights = self._watched
+        return self.label_rows(self.with_offset(prepared), targets, weights, np.arange(len(prepared)))
 
     def label_rows(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats, rows: Ints) -> Data:
         """Return some rows as examples with labels."""

@@ -46,7 +46,7 @@ from votecast.text.encoder import Encoded, TextEncoder
 from votecast.text.sequences import Sequences
 from votecast.text.tokenization import Tokenizer
 from votecast.text.truncation import TruncationReport
-from votecast.types import Floats, Ints, Probabilities, Progress, Run, no_progress
+from votecast.types import Bools, Floats, Ints, Probabilities, Progress, Run, no_progress
 
 LINK, REWARDS = "link.json", "rewards.cache"
 
@@ -167,6 +167,12 @@ class RewardModel(CausalModel):
         """Return what was truncated of the prompt beside A, of A and of B."""
         return TruncationReport.of_answers(*(part.cut for part in self.encode_battles(prepared)))
 
+    def watch(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats) -> None:
+        """Set held-out rows, of which the decided votes measure the network as it is trained."""
+        rows, won, counts = _decided_votes(targets, weights, np.ones(len(prepared), dtype=bool))
+        if self.is_trained and len(rows):
+            super().watch(prepared.take(rows), won, counts)
+
     def fit(
         self,
         prepared: NeuralPrepared,
@@ -186,17 +192,13 @@ class RewardModel(CausalModel):
         groups = rows if groups is None else groups
         if self.is_trained:
             held = inner_folds(groups, max(2, round(1 / self.settings.link_share)), self.seed) == 0
-            # a tie does not say which answer is better: only the decided part of the votes is trained on
-            decided = targets[:, 0] + targets[:, 1]
-            learns = np.flatnonzero(~held & (decided > 0) & (weights > 0))
+            learns, won, counts = _decided_votes(targets, weights, ~held)
             if not len(learns):
                 raise JudgeError(
                     "there are no decided votes to train a reward on; give votes of which some name a or b, or "
                     "remove model.adapter to fit the link alone"
                 )
-            share = decided[learns, None]
-            won = np.concatenate([targets[learns, :2] / share, np.zeros((len(learns), 1))], axis=1)
-            super().fit(prepared.take(learns), won, weights[learns] * share[:, 0], groups[learns], run)
+            super().fit(prepared.take(learns), won, counts, groups[learns], run)
             rows = np.flatnonzero(held)
         elif (processes := current_launch().processes) > 1:
             raise ConfigError(
@@ -322,6 +324,15 @@ class RewardModel(CausalModel):
             super()._restore(folder)
         else:
             self._expected = json.loads((folder / BASE).read_text("utf-8"))
+
+
+def _decided_votes(targets: Probabilities, weights: Floats, allowed: Bools) -> tuple[Ints, Probabilities, Floats]:
+    """Return the rows that say which answer is better, with labels (m, 3) and weights (m,): a tie does not say."""
+    decided = targets[:, 0] + targets[:, 1]
+    rows = np.flatnonzero(allowed & (decided > 0) & (weights > 0))
+    share = decided[rows, None]
+    won = np.concatenate([targets[rows, :2] / share, np.zeros((len(rows), 1))], axis=1)
+    return rows, won, weights[rows] * share[:, 0]
 
 
 def _as_rewards(prepared: NeuralPrepared) -> RewardPrepared:
