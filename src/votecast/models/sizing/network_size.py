@@ -15,7 +15,6 @@ from torch import nn
 from transformers import AutoConfig, PretrainedConfig
 
 from votecast.errors import ConfigError
-from votecast.models.neural.adapters import count_parameters
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.internlm2 import is_internlm2, llama_config, read_config
@@ -23,6 +22,7 @@ from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import PairNetwork, base_encoder, layers_of
 from votecast.models.reward.reward_model import RewardModel
 from votecast.models.reward.reward_network import RewardNetwork
+from votecast.training.summary import count_parameters
 
 _PUBLISHED = yaml.safe_load((resources.files("votecast.models.sizing") / "published_configs.yaml").read_text("utf-8"))
 PUBLISHED: Mapping[str, Mapping[str, Any]] = _PUBLISHED
