@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from tests.judges.checkpoints import checkpoint
+from tests.judges.decoder_checkpoints import base
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +46,15 @@ def test_a_judge_without_networks_and_a_folder_in_the_way_are_refused(
     ran = votecast("export", "--judge", judge, "--out", arena / "judge")
     assert ran.code == 1
     assert "exists" in ran.err
+
+
+def test_a_causal_model_is_refused_in_one_line_before_it_is_loaded(votecast: Callable, tmp_path: Path) -> None:
+    folder = base(tmp_path / "base")
+    assert votecast("import", folder, "--family", "decoder", "--labels", "a,b,tie", "--out", tmp_path / "j").code == 0
+    for path in (tmp_path / "j" / "members").rglob("*.safetensors"):
+        path.unlink()
+    ran = votecast("export", "--judge", tmp_path / "j", "--out", tmp_path / "onnx")
+    assert ran.code == 1
+    assert "imported is of the family decoder; ONNX files of causal models are not supported" in ran.err
+    assert len(ran.err.splitlines()) == 1
+    assert not (tmp_path / "onnx").exists()

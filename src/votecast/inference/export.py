@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, cast
 
@@ -76,7 +78,8 @@ class _Encode(nn.Module):
 def _write(traced: nn.Module, path: Path, example: dict[str, Tensor]) -> None:
     axes = {name: {0: "rows", 1: "tokens"} for name in example} | {"outputs": {0: "rows"}}
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        # a failing exporter prints the whole graph
+        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")  # on the exporter's age, and on sizes that are constants of the network
             torch.onnx.export(
                 traced,

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from votecast.models.neural.neural_model import NeuralModel
 
 DESCRIPTION = "export.json"
+_CAUSAL = (
+    "ONNX files of causal models are not supported; allowed are cross_encoder, siamese and averages of them: use this "
+    "judge through votecast (predict, serve)"
+)
 
 
 def export_judge(judge: TrainedJudge, folder: str | Path, *, progress: Progress = no_progress) -> dict[str, Any]:
@@ -34,7 +38,7 @@ def export_judge(judge: TrainedJudge, folder: str | Path, *, progress: Progress 
 
     Raises:
         ArtifactError: If the folder already exists, or the disk refuses; nothing is left behind.
-        JudgeError: If no member is a network of torch, or one cannot be exported.
+        JudgeError: If no member is a network of torch, or one is a causal model or cannot be exported.
         MissingExtraError: If onnx or onnxruntime is not installed.
     """
     target = Path(folder)
@@ -45,6 +49,8 @@ def export_judge(judge: TrainedJudge, folder: str | Path, *, progress: Progress 
             f"{judge.name} is of the family {judge.recipe.family}, which has no network of torch to export; "
             "allowed are cross_encoder, siamese and averages with one of them"
         )
+    if any(hasattr(network.fitted, "score") for network in networks):  # a head on the last token
+        raise JudgeError(f"{judge.name} reads texts with a causal model; {_CAUSAL}")
     with atomic_folder(target) as part:
         described = [_export(model, part / str(n), progress, n, len(networks)) for n, model in enumerate(networks)]
         method, arrays = judge.fitted.calibrator.state()
@@ -57,6 +63,17 @@ def export_judge(judge: TrainedJudge, folder: str | Path, *, progress: Progress 
         }
         (part / DESCRIPTION).write_text(json.dumps(description, indent=2, sort_keys=True) + "\n", "utf-8")
     return description
+
+
+def check_exportable(folder: Path) -> None:
+    """Refuse a judge folder on a causal model before its weights are loaded; other faults are left to loading."""
+    try:
+        recipe = json.loads((folder / "config.json").read_text("utf-8"))["recipe"]
+        name, family = recipe["name"], recipe["family"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if family == "decoder":
+        raise JudgeError(f"{name} is of the family {family}; {_CAUSAL}")
 
 
 def _networks(judge: TrainedJudge) -> Iterator[NeuralModel]:
