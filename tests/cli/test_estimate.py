@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from votecast.models.sizing import gpus
+
 
 @pytest.fixture
 def votes(votecast: Callable, tmp_path: Path) -> Path:
@@ -51,3 +53,21 @@ def test_keras_is_sized_by_its_twin(votecast: Callable, votes: Path) -> None:
     found = json.loads(votecast("estimate", "siamese_keras", "--train", votes, "--gpu", "T4", "--json", "-").out)
     assert found["parameters"]["all"] == found["parameters"]["trained"] > 70_000_000
     assert found["steps"]["rows"] == 16
+
+
+def test_train_refuses_what_cannot_fit_before_it_reads_a_weight(
+    votecast: Callable, votes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    words = ("train", "llama31_8b_lora", "--train", votes, "--out", tmp_path / "judge", "--model.weights", "bf16")
+    monkeypatch.setattr(gpus, "local_gpu", lambda: gpus.find_gpu("12GB"))
+    ran = votecast(*words)
+    assert ran.code == 2
+    assert "7,506,116,608 parameters, 1,191,936 trained; about 1" in ran.err
+    assert "take 15.0 GB, and 12GB has 12.0 GB; it fits with" in ran.err
+    assert "--model.weights nf4" in ran.err
+    # what only may not fit is a warning: here the training goes on, and misses its weights
+    monkeypatch.setattr(gpus, "local_gpu", lambda: gpus.find_gpu("16GB"))
+    ran = votecast(*words)
+    assert "WARNING: passes of max_tokens 8192 may not fit" in ran.err
+    assert "meta-llama/Llama-3.1-8B" in ran.err

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
@@ -85,6 +84,8 @@ def describe_estimate(found: Estimate) -> dict[str, str]:
 
 
 def _describe_network(found: Estimate) -> dict[str, str]:
+    from votecast.models.sizing.size_text import describe_memory, size_text
+
     parameters, tokens, memory, disk = found.parameters, found.tokens, found.memory, found.disk
     assert parameters is not None
     assert tokens is not None
@@ -109,13 +110,10 @@ def _describe_network(found: Estimate) -> dict[str, str]:
     return facts
 
 
-def describe_memory(memory: Mapping[str, int]) -> str:
-    """Describe the memory of one device."""
-    names = ("weights", "gradients", "optimizer", "activations")
-    return f"{size_text(memory['peak'])} at most: " + ", ".join(f"{name} {size_text(memory[name])}" for name in names)
-
-
 def _describe_fit(found: Estimate) -> str:
+    from votecast.models.sizing.fitting_settings import option_words
+    from votecast.models.sizing.size_text import size_text
+
     gpu, fitting = found.gpu, found.fitting
     assert gpu is not None, "asked for with a card"
     name = gpu["name"] if gpu["count"] == 1 else f"{gpu['name']} x{gpu['count']}"
@@ -124,21 +122,4 @@ def _describe_fit(found: Estimate) -> str:
         return f"{room}: fits"
     if fitting is None:
         return f"{room}: does not fit, and no other settings were found that do; take a card with more memory"
-    return f"{room}: does not fit; fits in {size_text(fitting['peak'])} with {_options(fitting['settings'])}"
-
-
-def _options(settings: Mapping[str, Any]) -> str:
-    words = (f"--{key} {str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items())
-    return " ".join(words)
-
-
-def size_text(count: int) -> str:
-    """Format a number of bytes.
-
-    Example:
-        >>> size_text(9_683_352_912), size_text(16_029_520), size_text(0)
-        ('9.7 GB', '16 MB', '0')
-    """
-    if count == 0:
-        return "0"
-    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.0f} MB" if count >= 1e6 else "under 1 MB"
+    return f"{room}: does not fit; fits in {size_text(fitting['peak'])} with {option_words(fitting['settings'])}"

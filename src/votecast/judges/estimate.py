@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -149,6 +148,7 @@ def _of_network(
     card: Gpu | None,
     tokens_per_second: float | None,
 ) -> Estimate:
+    from votecast.models.sizing.fitting_settings import settings_that_fit
     from votecast.models.sizing.gpus import LOST, RESERVED
     from votecast.training.training_rows import StepPlan
 
@@ -201,7 +201,7 @@ def _of_network(
         memory=memory.to_dict(),
         disk=_disk(settings, plan, trainings),
         gpu=None if card is None else _describe_card(card, memory.peak),
-        fitting=None if card is None else _fitting(plan, card),
+        fitting=None if card is None else settings_that_fit(plan, card),
         origins=origins,
     )
 
@@ -286,43 +286,3 @@ def _download(plan: TrainingPlan) -> int:
 def _describe_card(card: Gpu, peak: int) -> dict[str, Any]:
     facts = {"name": card.name, "count": card.count, "memory": int(card.memory), "usable": int(card.usable)}
     return facts | {"precision": card.precision, "fits": peak <= card.usable}
-
-
-def _fitting(plan: TrainingPlan, card: Gpu) -> dict[str, Any] | None:
-    """Find the fewest changes of settings under which a training fits a card.
-
-    Each kind of change is tried with all before it: smaller passes, which change no result; activations computed twice;
-    moments in 8 bits; weights in 4 bits; shorter sequences, the only one that costs much accuracy.
-    """
-    tried: dict[str, Any] = {}
-    for changes in _changes(plan):
-        tried = tried | changes
-        found = plan.changed(tried)
-        peak = found.memory(card.precision).peak
-        while peak > card.usable and found.is_trained and found.rows_a_pass > 1:
-            smaller = max(found.views * 8 * math.ceil(found.length / 8), found.training.max_tokens // 2)
-            tried = tried | {"training.max_tokens": smaller}
-            found = plan.changed(tried)
-            peak = found.memory(card.precision).peak
-        if peak <= card.usable:
-            return {"settings": {f"model.{key}": value for key, value in tried.items()}, "peak": peak}
-    return None
-
-
-def _changes(plan: TrainingPlan) -> list[dict[str, Any]]:
-    settings, training = plan.model.settings, plan.training
-    found: list[dict[str, Any]] = [{}]
-    if plan.is_keras:
-        return found
-    if plan.is_trained and not training.gradient_checkpointing:
-        found.append({"training.gradient_checkpointing": True})
-    if plan.is_trained and training.optimizer == "adamw" and plan.size.trained > 10_000_000:
-        found.append({"training.optimizer": "adamw_8bit"})
-    may_quantize = settings.adapter is not None or not plan.is_trained
-    if hasattr(settings, "weights") and settings.weights != "nf4" and may_quantize:
-        found.append({"weights": "nf4"})
-    length = plan.length // 2
-    while length >= 256:
-        found.append({"text.max_length": length})
-        length //= 2
-    return found

@@ -21,6 +21,7 @@ from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.cross_validation import hash_inputs, sample_rows
 from votecast.judges.evaluate import evaluate_out_of_fold
 from votecast.judges.load import load_judge, load_votes, reading_note
+from votecast.judges.memory_check import check_memory
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.models.registry import family
@@ -87,6 +88,8 @@ def train(
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
     model = family(settings.family)(settings.model, seed=settings.seed)
     check_trackers((name for leaf in model.leaves() for name in leaf.report_to), has_folder=out is not None)
+    if is_main:
+        check_memory(settings)
     with nullcontext() if out is None else hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
         battles, notes = read_and_clean(settings, votes, reader, numbers, progress)
         folds = None if folds_from is None else _folds_of(load_judge(folds_from), battles)

@@ -9,6 +9,7 @@ from importlib import resources
 
 import yaml
 
+from votecast.config import leaves_gpus
 from votecast.config.extras import need
 from votecast.config.precision import Precision, arithmetic_of
 from votecast.errors import ConfigError
@@ -55,13 +56,14 @@ class Gpu:
 
 
 def local_gpu() -> Gpu | None:
-    """Return the CUDA devices of this machine as cards of the first one's kind; None without one."""
+    """Return the CUDA devices of this machine as cards like the largest of them; None without one, or if left alone."""
     torch = need("torch")
-    if not torch.cuda.is_available():
+    if leaves_gpus() or not torch.cuda.is_available():
         return None
-    device = torch.device("cuda", torch.cuda.current_device())
-    found, formats = torch.cuda.get_device_properties(device), arithmetic_of(device)
-    return Gpu(found.name, found.total_memory, formats.bf16, count=torch.cuda.device_count())
+    every = [torch.device("cuda", at) for at in range(torch.cuda.device_count())]
+    device = max(every, key=lambda each: torch.cuda.get_device_properties(each).total_memory)
+    found = torch.cuda.get_device_properties(device)
+    return Gpu(found.name, found.total_memory, arithmetic_of(device).bf16, count=len(every))
 
 
 def find_gpu(text: str) -> Gpu:

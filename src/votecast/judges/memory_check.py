@@ -1,0 +1,95 @@
+"""Log the size of a training before anything is loaded, and refuse one that cannot fit its GPU.
+
+`judges.train` calls it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from votecast.config import current_launch
+from votecast.config.extras import need
+from votecast.config.precision import choose_precision
+from votecast.errors import ConfigError, VotecastError
+from votecast.judges.recipe import Recipe
+
+if TYPE_CHECKING:
+    from votecast.models.sizing.gpus import Gpu
+    from votecast.models.sizing.training_plan import TrainingPlan
+
+logger = logging.getLogger(__name__)
+_SETTING = "model.training.precision"
+LEAST = 100_000_000
+"""Parameters from which a network is large enough to be sized."""
+
+
+def check_memory(settings: Recipe) -> None:
+    """Log parameters and memory of a large network in torch; of others nothing.
+
+    Raises:
+        ConfigError: If weights, gradients and moments alone exceed the memory of the GPU; smaller passes cannot help.
+    """
+    plan = _plan(settings)
+    if plan is None or plan.size.total < LEAST:
+        return
+    from votecast.models.sizing.gpus import local_gpu
+    from votecast.models.sizing.size_text import describe_memory
+
+    card = local_gpu()
+    trained = plan.size.trained if plan.is_trained else 0
+    cpu = need("torch").device("cpu")
+    precision = choose_precision("auto", cpu, setting=_SETTING) if card is None else card.precision
+    memory = plan.memory(precision, on_cpu=card is None)
+    about = f"{plan.size.total:,} parameters, {trained:,} trained; about {describe_memory(memory.to_dict())}"
+    if card is None:
+        logger.info("%s", about)
+        return
+    logger.info("%s; %s has %.1f GB", about, card.name, card.memory / 1e9)
+    if _is_divided(plan):
+        return
+    # paged moments may leave the GPU
+    moments = 0 if plan.training.optimizer.startswith("paged") else memory.optimizer
+    fixed = memory.weights + memory.gradients + moments
+    if fixed > card.memory:
+        raise ConfigError(
+            f"weights, gradients and moments take {fixed / 1e9:.1f} GB, and {card.name} has {card.memory / 1e9:.1f} "
+            f"GB; {_cure(plan, card)}"
+        )
+    if memory.peak > card.usable and plan.is_trained:
+        logger.warning(
+            "passes of max_tokens %d may not fit, and are then halved; %s", plan.training.max_tokens, _cure(plan, card)
+        )
+
+
+def _plan(settings: Recipe) -> TrainingPlan | None:
+    """Plan the training of a network in torch whose shape is known before it is downloaded; None for others."""
+    if settings.family not in ("cross_encoder", "siamese", "decoder", "reward"):
+        return None
+    if settings.model.dump()["name"].startswith("tiny:"):
+        return None
+    from votecast.models.sizing.training_plan import TrainingPlan
+
+    try:
+        return TrainingPlan.of(settings.family, settings.model, seed=settings.seed)
+    # an estimate that fails stops no training, which reports itself what is wrong with its network
+    except (VotecastError, RuntimeError, NotImplementedError, ValueError, TypeError, AttributeError, KeyError) as error:
+        logger.debug("the size of the network is not known: %s", error)
+        return None
+
+
+def _is_divided(plan: TrainingPlan) -> bool:
+    """Whether a GPU holds a part of the network only."""
+    sharded = any(os.environ.get(f"ACCELERATE_USE_{kind}") == "true" for kind in ("FSDP", "DEEPSPEED"))
+    spread = plan.model.settings.dump().get("device_map") is not None
+    return spread or (sharded and current_launch().processes > 1)
+
+
+def _cure(plan: TrainingPlan, card: Gpu) -> str:
+    from votecast.models.sizing.fitting_settings import option_words, settings_that_fit
+
+    found = settings_that_fit(plan, card)
+    if found is None or not found["settings"]:
+        return "take a GPU with more memory, or a smaller model"
+    return f"it fits with {option_words(found['settings'])} (votecast estimate shows more)"
