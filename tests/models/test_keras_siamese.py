@@ -7,13 +7,14 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
-from tests.tolerances import rounding
+from tests.tolerances import after_training, rounding
 
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.judges.train import train
-from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
-from votecast.models.keras_siamese.keras_network import KerasPadding
+from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings, keras_backbone
+from votecast.models.keras_siamese.keras_network import KerasNetwork, KerasPadding
+from votecast.models.keras_siamese.learning_rate import learning_rate
 from votecast.types import Run
 
 ROUNDING = rounding(width=64, layers=2)
@@ -239,3 +240,53 @@ def test_half_precision_trains_with_a_scaled_loss(battles):
     assert all(array.dtype == np.float32 for array in model._weights.values())
     assert all(math.isfinite(record.get("loss", 0)) for record in model.records)
     assert np.isfinite(prediction(model, battles[:5])).all()
+
+
+def without_dropout(network):
+    for layer in network._flatten_layers():
+        if hasattr(layer, "rate"):
+            layer.rate = 0.0
+    return network
+
+
+def plain_keras(network, padding, battles, smoothing):
+    """Return the model of the Keras example with the weights of a network, and the arrays it is fitted on."""
+    import keras
+
+    names = sorted(network.inputs)
+    inputs = [{name: keras.Input((48,), dtype="int32") for name in names} for _ in "ab"]
+    backbone = without_dropout(network.backbone.build("float32"))
+    reader = keras.Model(backbone.input, backbone.output["sequence_output"])
+    weights = network.weights()
+    reader.set_weights([array for name, array in weights.items() if not name.startswith("head/")])
+    mean = keras.layers.GlobalAveragePooling1D()
+    pooled = [mean(reader(given), mask=given["padding_mask"]) for given in inputs]
+    head = keras.layers.Dense(3)
+    model = keras.Model(inputs, head(keras.layers.Concatenate()(pooled)))
+    head.set_weights([weights["head/kernel"], weights["head/bias"]])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    model.compile(optimizer=keras.optimizers.Adam(), loss=loss)
+    return model, [padding.fill(part, len(battles)) for part in (battles.a, battles.b)]
+
+
+def test_every_step_is_that_of_plain_keras(battles, monkeypatch):
+    monkeypatch.setitem(keras_backbone._TINY_SHAPE, "num_layers", 1)  # less to compile
+    training = {"epochs": 4, "orders": "shown", "valid_share": 0, "label_smoothing": 0.03}
+    model = KerasSiameseModel(settings(training=training), seed=1)
+    # one step an epoch, of 11 rows and not of 16: Keras takes their mean, and here 5 rows of no weight are added
+    prepared, targets = model.prepare(battles[:11]), battles[:11].targets()
+    learning, network = model.settings.training, model._network_to_train()
+    monkeypatch.setattr(model, "_network_to_train", lambda: network)  # built once
+    without_dropout(network._trained)
+    plain, (a, b) = plain_keras(network, model._padding(network), prepared, 0.03)
+    losses, step = [], KerasNetwork.step
+    monkeypatch.setattr(KerasNetwork, "step", lambda *given: losses.append(step(*given)) or losses[-1])
+    model.fit(prepared, targets, np.ones(11))
+    found = []
+    for epoch in range(4):
+        plain.optimizer.learning_rate = learning_rate(learning, epoch)
+        found += plain.fit([a, b], targets, batch_size=16, shuffle=False, verbose=0).history["loss"]
+    assert losses == pytest.approx(found, abs=1e-5)
+    assert max(losses) - min(losses) > 1e-3
+    moved = after_training(steps=4, learning_rate=learning.peak)
+    np.testing.assert_allclose(model._weights["head/kernel"], plain.layers[-1].kernel.value, rtol=0, atol=moved)
