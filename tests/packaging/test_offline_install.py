@@ -9,6 +9,7 @@ import subprocess
 import venv
 from pathlib import Path
 
+import pip
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -42,7 +43,11 @@ def kaggle(tmp_path_factory: pytest.TempPathFactory, arena: Path) -> Path:
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the Python of a new environment with pip alone."""
     folder = tmp_path_factory.mktemp("new")
-    venv.create(folder, with_pip=True)
+    venv.create(folder, with_pip=False)
+    # the files of our own pip: ensurepip takes seconds to unpack and compile another
+    packages = next(folder.glob("lib/python*/site-packages"))
+    for found in Path(pip.__file__).parents[1].glob("pip*"):
+        shutil.copytree(found, packages / found.name)
     return folder / "bin" / "python"
 
 
@@ -50,8 +55,8 @@ def run(python: Path, *words: str, cwd: Path, **more: str) -> subprocess.Complet
     """Run in a clean environment without index or network."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
     offline = {"PYTHONPATH": str(Path(__file__).parents[1] / "offline"), "OMP_NUM_THREADS": "1"}
-    pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_NO_COMPILE": "1"}
-    environment = kept | offline | pip | more
+    quiet_pip = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_NO_COMPILE": "1"}
+    environment = kept | offline | quiet_pip | more
     return subprocess.run([str(python), *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
