@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from votecast.data.battles import Battles
 from votecast.data.clean import CleaningSettings, aggregate_votes, clean
+from votecast.data.reader import read_votes
 from votecast.errors import ConfigError
 
 TURNS = st.lists(st.sampled_from([None, "", " ", "x", "y"]), max_size=2)
@@ -42,6 +44,17 @@ def test_no_row_is_dropped_by_default(rows: list[dict[str, Any]]) -> None:
 def test_rows_with_missing_texts_are_dropped(rows: list[dict[str, Any]]) -> None:
     expected = [i for i, r in enumerate(rows) if all(_has_text(r[c]) for c in ("prompt", "response_a", "response_b"))]
     assert _kept(rows, drop_missing=True) == expected
+
+
+def test_only_drop_missing_drops_contest_rows_that_dropna_of_pandas_keeps(tmp_path: Path) -> None:
+    cells = ['["yes"]', '[""]', "[null]", "[]", '["null"]']
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"id": range(5), "prompt": '["Hi"]', "response_a": cells, "response_b": '["no"]'})
+    frame.assign(winner_model_a=1, winner_model_b=0, winner_tie=0).to_csv(tmp_path / "train.csv", index=False)
+    assert len(pd.read_csv(tmp_path / "train.csv").dropna()) == 5
+    votes = read_votes(tmp_path / "train.csv")
+    kept = [clean(votes, CleaningSettings(drop_missing=drop))[0].ids for drop in (False, True)]
+    assert kept == [["0", "1", "2", "3", "4"], ["0", "4"]]
 
 
 @given(ROWS)

@@ -30,7 +30,9 @@ class CleaningSettings(Settings):
             row, whatever the prompt, as a published 8B system did; "aggregate" joins the votes on one pair into a soft
             label whose weight is their number (`aggregate_votes`).
         drop_identical: Drop rows whose two answers are the same text.
-        drop_missing: Drop rows whose prompt or one of whose answers has no visible character.
+        drop_missing: Drop rows whose prompt or one of whose answers has no visible character. false keeps them, as
+            `dropna` of pandas does where the cell says `[""]` or `[null]`; a cell that is empty itself is an error of
+            the file.
     """
 
     duplicates: Duplicates = "none"
