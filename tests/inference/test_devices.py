@@ -58,9 +58,10 @@ def few_bits(weights: str = "nf4") -> DecoderModel:
     return DecoderModel(DecoderSettings(name="tiny:llama", weights=weights, compute="fp32", adapter={"rank": 2}))
 
 
-@pytest.mark.parametrize("weights", ["fp32", "nf4"])
+@pytest.mark.parametrize("weights", ["fp32", "nf4", "int8"])
 def test_a_second_device_gets_its_copy_straight(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = few_bits(weights).initial_network().eval()
+    torch.nn.init.normal_(network.score.weight)
     rows = sequences()
     before = Engine(network).encode(rows, pad_id=0)
     size = sum(p.untyped_storage().nbytes() for p in network.parameters())
@@ -71,6 +72,16 @@ def test_a_second_device_gets_its_copy_straight(weights: str, monkeypatch: pytes
     assert {p.device for p in replica.network.parameters()} == {META}
     assert {p.device.type for p in network.parameters()} == {"cpu"}
     assert Engine(network).encode(rows, pad_id=0).tobytes() == before.tobytes()
+    ids = torch.arange(5, 13)[None]  # (1, 8)
+    with torch.no_grad():
+        one, other = (
+            made.encode(ids, torch.ones_like(ids), None)
+            for made in (network, copy_to_device(network, torch.device("cpu:0")))  # not `cpu`, so that it is copied
+        )
+    assert torch.equal(one, other)
+    if weights == "int8":
+        made = next(m for m in replica.network.modules() if isinstance(m, bitsandbytes.nn.Linear8bitLt))
+        assert (made.weight.CB, made.state.CB.device, made.state.SCB.device) == (None, META, META)
     if weights == "nf4":
         copied, original = (
             next(m for m in made.modules() if isinstance(m, bitsandbytes.nn.Linear4bit))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +64,13 @@ def copy_to_device(network: Network, device: torch.device) -> Network:
         for tensor in (*module._parameters.values(), *module._buffers.values()):
             if tensor is not None and module not in inside and id(tensor) not in memo:
                 memo |= _moved(tensor, device)
+        state: Any = vars(module).get("state")
+        if module not in inside and getattr(state, "CB", None) is not None:
+            # where 8 bits of bitsandbytes have been used, it holds them here, and no longer beside the weight
+            weight, moved = cast("Any", memo[id(module.weight)]), copy.copy(state)
+            weight.CB = weight.SCB = None
+            moved.CB, moved.SCB = weight.data, state.SCB.to(device)
+            memo[id(state)] = moved
     return copy.deepcopy(network, memo)
 
 
