@@ -25,7 +25,7 @@ def test_a_9b_decoder_fits_24_gb(votecast: Callable, votes: Path) -> None:
     assert "of which 7,891,456 are trained" in text
     assert "ASSUMED: 4 characters a token" in text
     assert "24GB, 21.0 GB usable each, bf16: fits" in text
-    assert "hours unknown: name a card" in text
+    assert "hours unknown: name the card" in text
 
 
 def test_settings_that_fit_are_named_and_do_fit(votecast: Callable, votes: Path) -> None:

@@ -75,7 +75,7 @@ def describe_estimate(found: Estimate) -> dict[str, str]:
     if found.hours is not None:
         facts["hours"] = f"{found.hours:,.1f}" if found.hours >= 0.1 else f"{found.hours * 60:,.1f} minutes"
     elif found.needs_gpu:
-        facts["hours"] = "unknown: name a card with --gpu, or give --tokens-per-second"
+        facts["hours"] = "unknown: name the card with --gpu, or give --tokens-per-second"
     if not found.needs_gpu:
         facts["GPU"] = "not needed"
     if found.gpu is not None:
