@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
+import warnings
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -237,12 +239,15 @@ def internlm2_reward(folder: Path, *, seed: int = 0, layout: str = "shards") -> 
 
 
 def keras_deberta_v3(folder: Path, *, published_by: str = "keras_hub") -> Path:
-    """Write the preset deberta_v3_extra_small_en as KerasHub itself saves it; Keras runs on the backend it has.
+    """Write the preset deberta_v3_extra_small_en as KerasHub itself saves it, on JAX.
 
     Args:
         folder: Where.
         published_by: The package that wrote it; those of before 2024 say `keras_nlp`.
     """
+    from votecast.models.keras_siamese.keras_preset import start_keras
+
+    start_keras("jax")
     import keras_hub
 
     tokenizer = keras_hub.models.DebertaV3Tokenizer(proto=deberta_pieces())
@@ -250,10 +255,31 @@ def keras_deberta_v3(folder: Path, *, published_by: str = "keras_hub") -> Path:
     backbone = keras_hub.models.DebertaV3Backbone(vocabulary_size=420, max_sequence_length=512, **shape)
     preprocessor = keras_hub.models.DebertaV3TextClassifierPreprocessor(tokenizer, sequence_length=512)
     task = keras_hub.models.DebertaV3TextClassifier(backbone, num_classes=2, preprocessor=preprocessor)
-    task.save_to_preset(str(folder))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Keras in numpy
+        task.save_to_preset(str(folder))
     if published_by != "keras_hub":
         for path in folder.glob("*.json"):
             path.write_text(path.read_text("utf-8").replace("keras_hub", published_by), "utf-8")
+    return folder
+
+
+def kaggle_cache(folder: Path, preset: Path, handle: str) -> Path:
+    """Write the cache of kagglehub, as after a download of a preset folder.
+
+    Args:
+        folder: Where; KAGGLEHUB_CACHE names it.
+        preset: The preset folder.
+        handle: OWNER/MODEL/keras/VARIATION/VERSION on Kaggle.
+    """
+    home, _, version = handle.rpartition("/")
+    at = folder / "models" / home
+    shutil.copytree(preset, at / version)
+    for path in (at / version).rglob("*"):
+        if path.is_file():
+            marker = at / ".complete" / version / f"{path.relative_to(at / version)}.complete"
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.touch()
     return folder
 
 

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import ERROR, getLogger
 from pathlib import Path
 from types import ModuleType
 
@@ -122,15 +123,19 @@ def loading_preset(preset: str) -> Iterator[None]:
             f"there is no preset {preset!r}; {hint} the name of a KerasHub preset, a handle such as "
             "hf://OWNER/MODEL, or a folder of KerasHub's layout"
         )
-    from votecast.models.neural.hub import silence_transformers
-
     scheme, _, handle = str(known.get(preset, {}).get("kaggle_handle", preset)).partition("://")
     if scheme == "kaggle":
         need("kagglehub")
     source = f" from {_PAGES[scheme]}{handle}" if scheme in _PAGES else ""
     remedy = f"where there is a network, download {PRESET_FILES}{source}, and set model.name to their folder here"
-    with silence_transformers(), _loading(f"the preset {preset!r} cannot be downloaded", remedy):
-        yield
+    hub = getLogger("huggingface_hub")
+    level = hub.level
+    hub.setLevel(ERROR)  # it logs every retry
+    try:
+        with _loading(f"the preset {preset!r} cannot be downloaded", remedy):
+            yield
+    finally:
+        hub.setLevel(level)
 
 
 @contextmanager
