@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NOT_RUN = {"run_all", "train_bundled", "train_smollm2", "reward_votes", "full_size"}
-"""This file, those that train a judge to be kept, the one that measures a judge made by these, and a rehearsal of hours
-that takes the name of a system."""
+NOT_RUN = {"run_all", "train_bundled", "train_smollm2", "reward_votes", "full_size", "install_extras"}
+"""This file, those that train a judge to be kept, the one that measures a judge made by these, a rehearsal of hours
+that takes the name of a system, and one that needs a package index."""
 
 
 def names() -> list[str]:

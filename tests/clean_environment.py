@@ -20,6 +20,17 @@ from votecast.packaging.wheels import _follow_requirements
 ROOT = Path(__file__).parents[1]
 
 
+RECIPES = {
+    "neural": ["deberta_v3_large", "cross_encoder", "siamese", "minilm", "smollm2_lora", "smollm2_reward"],
+    "quant": ["gemma2_9b_qlora", "llama31_8b_lora", "internlm2_reward"],
+    "keras": ["siamese_keras"],
+}
+"""Extra -> the recipes that the docs install it for."""
+
+SETTINGS = {"internlm2_reward": ["--model.weights", "nf4"]}
+"""Recipe -> settings of the whole recipe that its small form changes, and that need the extra."""
+
+
 class CleanEnvironment:
     """What `pip install '.[EXTRA]'`, and `pip install --no-deps` of the pins beside it, would make.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from votecast.config import extras
 from votecast.config.extras import CHECKOUT, EXTRA, PINNED, need
@@ -77,3 +79,26 @@ def test_every_package_of_the_table_comes_with_the_extra_it_names() -> None:
 def test_make_installs_the_packages_named_in_messages() -> None:
     lines = (ROOT / "requirements" / "no-deps.txt").read_text("utf-8").splitlines()
     assert sorted(pin for _, pin in PINNED.values()) == [line for line in lines if not line.startswith("#")]
+
+
+def test_install_lines_of_the_docs_name_extras_and_pins_that_exist() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
+    named = {name for group in re.findall(r"'\.\[([^\]]+)\]'", text) for name in group.split(",")}
+    assert {"neural", "quant", "keras", "onnx"} <= named <= extras
+    pins = set(re.findall(r"\b[a-z][\w-]+==\d[\d.]*\d", text))
+    assert {PINNED["keras_hub"][1]} < pins <= {pin for _, pin in PINNED.values()}
+
+
+def test_the_extra_keras_brings_what_keras_hub_names_but_tensorflow() -> None:
+    try:
+        declared = map(Requirement, metadata.requires("keras-hub") or [])
+    except metadata.PackageNotFoundError:
+        pytest.skip("keras-hub is not installed")
+    named = {each.name: each.specifier for each in declared if each.marker is None or each.marker.evaluate()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["keras"]]
+    brought = {each.name: each.specifier for each in map(Requirement, lines)}
+    assert named.keys() - brought.keys() == {"tensorflow-text"}
+    assert brought["kagglesdk"] == named["kagglesdk"]

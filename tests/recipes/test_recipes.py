@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.csv as pa_csv
 import pytest
-from tests.clean_environment import CleanEnvironment
+from tests.clean_environment import RECIPES, SETTINGS, CleanEnvironment
 from tests.hub_folders import SYSTEMS, kaggle_cache
 
 from votecast.cli import main
@@ -14,14 +14,6 @@ from votecast.config.extras import how_to_install
 from votecast.recipes import list_recipes
 
 SUBMISSION = ["id", "winner_model_a", "winner_model_b", "winner_tie"]
-RECIPES = {
-    "neural": ["deberta_v3_large", "cross_encoder", "siamese", "minilm", "smollm2_lora", "smollm2_reward"],
-    "quant": ["gemma2_9b_qlora", "llama31_8b_lora", "internlm2_reward"],
-    "keras": ["siamese_keras"],
-}
-"""Extra -> the recipes that the docs install it for."""
-
-SETTINGS = {"internlm2_reward": ["--model.weights", "nf4"]}  # as in the whole recipe; the small form has fp32
 HANDLE = "keras/deberta_v3/keras/deberta_v3_extra_small_en/3"
 RUN = """
 import sys
