@@ -1,7 +1,9 @@
 """Test the Keras siamese encoder on JAX: training, predictions, folders."""
 
 import json
+import logging
 import math
+import re
 from importlib.util import find_spec
 
 import numpy as np
@@ -143,10 +145,41 @@ def test_it_learns_soft_labels_by_their_weights(battles):
     assert soft[:, 2].mean() == pytest.approx(0.6, abs=0.05)
 
 
-def test_the_metrics_name_steps_rates_and_the_log_loss_that_chose_the_weights(battles, tmp_path):
-    model = fitted(battles, run=Run(tmp_path))
+@pytest.fixture
+def notebook(monkeypatch):
+    """Register a tracker of accelerate, and return what it logs by run."""
+    tracking = pytest.importorskip("accelerate.tracking")
+    pages = {}
+
+    class Notebook(tracking.GeneralTracker):
+        name, requires_logging_directory, tracker = "notebook", False, None
+
+        def __init__(self, run_name):
+            super().__init__()
+            self.page = pages[run_name] = []
+
+        def store_init_configuration(self, values):
+            assert values["batch_size"] == 16
+
+        def log(self, values, step):
+            self.page.append({"step": step, **values})
+
+    monkeypatch.setattr(tracking, "LOGGER_TYPE_TO_CLASS", dict(tracking.LOGGER_TYPE_TO_CLASS))
+    tracking.register_tracker_class(Notebook)
+    return pages
+
+
+def test_the_metrics_name_steps_rates_and_the_log_loss_that_chose_the_weights(battles, tmp_path, notebook, caplog):
+    caplog.set_level(logging.DEBUG, "votecast")
+    changed = settings(training={"report_to": "notebook"})
+    model = fitted(battles, changed, run=Run(tmp_path, name=("judge", "fold_0")))
+    assert model.report_to == ("notebook",)
     records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()]
     assert records == model.records
+    assert notebook == {"judge/fold_0": records}
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.INFO]
+    assert re.search(r"BertBackbone on jax, computing in float32: [\d,]+ parameters, .* trained \(100.0%\)", said[0])
+    assert any("head (Dense)" in record.getMessage() for record in caplog.records)  # the table of Keras
     judged = [record for record in records if "log_loss" in record]
     assert [record["epoch"] for record in judged] == [1, 2]
     assert all(0 <= record["accuracy"] <= 1 for record in judged)

@@ -80,18 +80,17 @@ def train(
     settings = load_recipe(recipe, overrides, small=small)
     check_launch()
     # a missing package is reported before anything is read or made
-    numbers = family(settings.family)(settings.model, seed=settings.seed).numbers
+    model = family(settings.family)(settings.model, seed=settings.seed)
     if out is None and resume:
         raise ConfigError("resume continues a run beside an output folder, and out is not given; name out")
     is_main = current_launch().is_main
     if out is not None and is_main:
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
-    model = family(settings.family)(settings.model, seed=settings.seed)
     check_trackers((name for leaf in model.leaves() for name in leaf.report_to), has_folder=out is not None)
     if is_main:
         check_memory(settings)
     with nullcontext() if out is None else hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
-        battles, notes = read_and_clean(settings, votes, reader, numbers, progress)
+        battles, notes = read_and_clean(settings, votes, reader, model.numbers, progress)
         folds = None if folds_from is None else _folds_of(load_judge(folds_from), battles)
         # killed after the judge folder was in place, but before the work folder was removed
         if out is not None and is_main and resume and Path(out).exists():

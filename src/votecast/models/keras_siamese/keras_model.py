@@ -87,6 +87,12 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
         """Whether swapping the answers may change more than the columns a and b."""
         return self.settings.orders == "shown"
 
+    @property
+    def report_to(self) -> tuple[str, ...]:
+        """Trackers that get the records of the training."""
+        found: tuple[str, ...] = self.settings.training.report_to
+        return found
+
     @cached_property
     def tokenizer(self) -> KerasTokenizer:
         """The tokenizer of the backbone."""
@@ -130,7 +136,9 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
             train, held = rows, rows[:0]
         parts = [Labelled(prepared.take(part), targets[part], weights[part], part) for part in (train, held)]
         network = self._network_to_train()
-        made_from = {"settings": self.settings.dump(), "seed": self.seed}
+        settings = self.settings.dump()
+        del settings["training"]["report_to"]  # may change when a training is resumed
+        made_from = {"settings": settings, "seed": self.seed}
         with network.lock:
             self._backbone = network.backbone
             predict = partial(self._predict_on, network)

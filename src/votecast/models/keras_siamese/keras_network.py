@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from types import ModuleType
@@ -176,6 +177,25 @@ class KerasNetwork:
         self._trained.compile(optimizer=optimizer, loss=loss, auto_scale_loss=False)
         # now, so that its variables are among those of `state` before the first step
         optimizer.build(self._trained.trainable_variables)
+
+    def summarize(self) -> str:
+        """Describe the network in one line: parameters, trained share, memory without that of a pass."""
+        total, trained = self._trained.count_params(), sum(math.prod(v.shape) for v in self._trained.trainable_weights)
+        memory = 4 * (total + 3 * trained) / 1e9  # all are kept in float32
+        return (
+            f"{self.backbone.kind} on {self.keras.config.backend()}, computing in {self.dtype}: {total:,} parameters, "
+            f"{trained:,} trained ({trained / total:.1%}); {memory:.2f} GB of weights, gradients and moments"
+        )
+
+    def list_layers(self) -> list[str]:
+        """Return the table of layers that Keras prints."""
+        lines: list[str] = []
+
+        def take(text: str, line_break: bool = True) -> None:  # noqa: ARG001 - as Keras calls it
+            lines.extend(text.splitlines())
+
+        self._trained.summary(print_fn=take)
+        return lines
 
     def step(self, inputs: Inputs, targets: Floats, weights: Floats, rate: float) -> float:
         """Take one step at a learning rate and return the loss; inputs are those of 2 m interleaved sequences."""

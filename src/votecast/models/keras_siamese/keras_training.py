@@ -83,20 +83,25 @@ class KerasTraining:
         """
         recipe = {**made_from, "train": train.digest(), "valid": valid.digest() if valid else None}
         states = Checkpoints[NDArray[Any]](run.folder, keep=1, recipe=recipe, framework="numpy") if run.folder else None
-        done, journal = 0, Journal(run, [])
+        done, records = 0, list[Record]()
         if states is not None and (state := states.latest()) is not None:
             self.network.restore(state.tensors("state"))
             self.best, self._best_loss = state.tensors("best"), state.state["best_loss"]
-            done, journal = state.state["epochs"], Journal(run, state.state["records"])
+            done, records = state.state["epochs"], state.state["records"]
             logger.info("resuming after epoch %d", done)
-        for epoch in range(done, self.settings.epochs):
-            draw = int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0])
-            with seeded(self.network.keras, draw):  # on torch, dropout has no seed of its own
-                self._epoch(epoch, train, journal, run)
-            self._evaluate(epoch, valid, journal)
-            if states is not None:
-                facts = {"epochs": epoch + 1, "records": journal.records, "best_loss": self._best_loss}
-                states.save(epoch + 1, {"state": self.network.state(), "best": self.best}, facts)
+        if done < self.settings.epochs:
+            logger.info("%s: %s", run.label, self.network.summarize())
+            for line in self.network.list_layers():
+                logger.debug("%s: %s", run.label, line)
+        with Journal(run, records, self.settings.report_to, self.settings.dump()) as journal:
+            for epoch in range(done, self.settings.epochs):
+                draw = int(np.random.SeedSequence([self.seed, epoch]).generate_state(1)[0])
+                with seeded(self.network.keras, draw):  # on torch, dropout has no seed of its own
+                    self._epoch(epoch, train, journal, run)
+                self._evaluate(epoch, valid, journal)
+                if states is not None:
+                    facts = {"epochs": epoch + 1, "records": journal.records, "best_loss": self._best_loss}
+                    states.save(epoch + 1, {"state": self.network.state(), "best": self.best}, facts)
         return journal.records
 
     def _epoch(self, epoch: int, train: Labelled, journal: Journal, run: Run) -> None:

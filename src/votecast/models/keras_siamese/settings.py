@@ -8,6 +8,7 @@ from pydantic import Field
 
 from votecast.config import Settings
 from votecast.text.settings import TextSettings
+from votecast.training.settings import Trackers
 
 Backend = Literal["jax", "torch", "tensorflow"]
 Pooling = Literal["masked", "positions"]
@@ -50,6 +51,8 @@ class LearningSettings(Settings):
         valid_share: Share of the training rows held back, by groups of one prompt, to choose the weights by their log
             loss; 0 keeps the last ones.
         schedule: The learning rate.
+        report_to: Trackers of accelerate that get every line of metrics.jsonl, one run for each fold, such as
+            "tensorboard".
     """
 
     epochs: int = Field(3, ge=1)
@@ -58,6 +61,7 @@ class LearningSettings(Settings):
     orders: Literal["both", "shown"] = "both"
     valid_share: float = Field(0.2, ge=0, le=0.5)
     schedule: ScheduleSettings = ScheduleSettings()
+    report_to: Trackers = ()
 
     @property
     def peak(self) -> float:
