@@ -1,5 +1,7 @@
 """Test training from a file to a judge folder and predictions."""
 
+import shutil
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -88,3 +90,13 @@ def test_folds_go_by_any_column_of_the_file(folder, tmp_path):
     assert known.fitted.facts["folds"]["sizes"] == [250, 250]
     with pytest.raises(DataError, match="no column fold to keep"):
         votecast.train("baseline", tmp_path / "votes.parquet", overrides=by | {"folds.column": "fold"})
+
+
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=20_000_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    # 435 million weights in fp32: two checkpoints with moments and best weights, and five members
+    message = r"checkpoints take 13\.9 GB and members 8\.7 GB beside .*, and its disk has 20\.0 GB free; free some"
+    with pytest.raises(ArtifactError, match=message):
+        votecast.train("deberta_v3_large", tmp_path / "absent.csv", out=tmp_path / "judge")
+    assert list(tmp_path.iterdir()) == []

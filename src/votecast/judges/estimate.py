@@ -15,6 +15,7 @@ import numpy as np
 from votecast.data.battles import Battles
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.judges.train import read_and_clean
+from votecast.judges.training_disk import count_trainings, training_disk
 from votecast.models.registry import family
 from votecast.types import Ints, Progress, no_progress
 
@@ -121,7 +122,7 @@ def estimate(
         plan = TrainingPlan.of(settings.family, settings.model, seed=settings.seed)
     battles, notes = read_and_clean(settings, votes, reader, family(settings.family).numbers, progress)
     read = int(notes["cleaning"]["rows"])  # type: ignore[index]
-    trainings = _trainings(settings)
+    trainings = count_trainings(settings)
     train = _training_rows(settings, len(battles))
     rows = {"read": read, "kept": len(battles), "trained": train}
     if plan is not None and not plan.is_trained:
@@ -199,18 +200,11 @@ def _of_network(
         tokens=_describe_lengths(lengths, cut) | {"each": trained, "all": trained * trainings + predicted},
         steps=steps,
         memory=memory.to_dict(),
-        disk=_disk(settings, plan, trainings),
+        disk=training_disk(settings, plan, trainings) | {"download": _download(plan)},
         gpu=None if card is None else _describe_card(card, memory.peak),
         fitting=None if card is None else settings_that_fit(plan, card),
         origins=origins,
     )
-
-
-def _trainings(settings: Recipe) -> int:
-    """Count the networks that are trained."""
-    if settings.folds.only is not None:
-        return 1
-    return {"single": 1}.get(settings.folds.method, settings.folds.n) + (settings.final == "refit")
 
 
 def _training_rows(settings: Recipe, rows: int) -> int:
@@ -254,26 +248,6 @@ def _describe_lengths(lengths: Ints, cut: float) -> dict[str, float]:
     rows = lengths.max(axis=1)
     low, median, high = (float(each) for each in np.quantile(rows, _SHARES))
     return {"p05": low, "median": median, "p95": high, "longest": int(rows.max()), "truncated": cut}
-
-
-def _disk(settings: Recipe, plan: TrainingPlan, trainings: int) -> dict[str, int]:
-    """Return the bytes of checkpoints, members and weights to download."""
-    from votecast.models.sizing.training_memory import moment_bytes
-
-    size, training = plan.size, plan.training
-    if not plan.is_trained:
-        return {"checkpoints": 0, "members": 0, "download": _download(plan)}
-    # weights, moments, and the best weights so far; a new one is written before an old one is removed
-    best = 4 * size.trained if training.valid_share else 0
-    each = 4 * size.trained + moment_bytes(size, training) + best
-    member = 2 * size.trained if size.adapted else 4 * size.total
-    kept = 1 if settings.final == "refit" else trainings
-    copies = 2 if settings.final == "average_weights" else 1  # the folds' members, and their mean of as many ranks
-    return {
-        "checkpoints": (training.keep + 1) * each,
-        "members": kept * copies * member,
-        "download": _download(plan),
-    }
 
 
 def _download(plan: TrainingPlan) -> int:

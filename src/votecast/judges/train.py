@@ -21,8 +21,8 @@ from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.cross_validation import hash_inputs, sample_rows
 from votecast.judges.evaluate import evaluate_out_of_fold
 from votecast.judges.load import load_judge, load_votes, reading_note
-from votecast.judges.memory_check import check_memory
 from votecast.judges.recipe import Recipe, load_recipe
+from votecast.judges.resource_check import check_resources
 from votecast.judges.trained import TrainedJudge
 from votecast.models.registry import family
 from votecast.splits import Folds, folds_from_table
@@ -67,7 +67,8 @@ def train(
     Raises:
         ConfigError: If a setting is unknown or not allowed, before anything is read; or if the run to resume is of
             another recipe or other votes.
-        ArtifactError: If `out` or partial output beside it already exists; nothing has been read yet.
+        ArtifactError: If `out` or partial output beside it already exists, or its disk is too small; nothing has been
+            read yet.
         DataError: If the votes cannot be used.
 
     Example:
@@ -88,7 +89,7 @@ def train(
         check_free(out, overwrite=overwrite or (resume and Path(out).is_dir()), is_folder=True)
     check_trackers((name for leaf in model.leaves() for name in leaf.report_to), has_folder=out is not None)
     if is_main:
-        check_memory(settings)
+        check_resources(settings, out)
     with nullcontext() if out is None else hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
         battles, notes = read_and_clean(settings, votes, reader, model.numbers, progress)
         folds = None if folds_from is None else _folds_of(load_judge(folds_from), battles)

@@ -1,4 +1,4 @@
-"""Log the size of a training before anything is loaded, and refuse one that cannot fit its GPU.
+"""Log the size of a training before anything is loaded, and refuse one that cannot fit its GPU or disk.
 
 `judges.train` calls it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from votecast.config import current_launch
@@ -14,6 +15,7 @@ from votecast.config.extras import need
 from votecast.config.precision import choose_precision
 from votecast.errors import ConfigError, VotecastError
 from votecast.judges.recipe import Recipe
+from votecast.judges.training_disk import check_disk
 
 if TYPE_CHECKING:
     from votecast.models.sizing.gpus import Gpu
@@ -25,15 +27,22 @@ LEAST = 100_000_000
 """Parameters from which a network is large enough to be sized."""
 
 
-def check_memory(settings: Recipe) -> None:
+def check_resources(settings: Recipe, out: str | Path | None = None) -> None:
     """Log parameters and memory of a large network in torch; of others nothing.
 
+    Args:
+        settings: The recipe.
+        out: Folder of the judge; None keeps it in memory.
+
     Raises:
+        ArtifactError: If the disk of `out` is too small for checkpoints and members.
         ConfigError: If weights, gradients and moments alone exceed the memory of the GPU; smaller passes cannot help.
     """
     plan = _plan(settings)
     if plan is None or plan.size.total < LEAST:
         return
+    if out is not None:
+        check_disk(settings, plan, out)
     from votecast.models.sizing.gpus import local_gpu
     from votecast.models.sizing.size_text import describe_memory
 
