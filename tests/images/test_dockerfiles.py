@@ -44,6 +44,12 @@ def test_files_and_extras_exist(name: str) -> None:
             assert (ROOT / constraint).is_file()
 
 
+def test_the_image_for_gpus_serves_weights_in_4_bits() -> None:
+    installs = [rest for word, rest in instructions("Dockerfile.cuda") if word == "RUN"]
+    extras = {name for rest in installs for group in re.findall(r"\[([a-z,]+)\]\"", rest) for name in group.split(",")}
+    assert {"serve", "quant"} <= extras
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_only_pinned_packages_are_installed_and_root_runs_nothing(name: str) -> None:
     steps = instructions(name)
