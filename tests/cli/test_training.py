@@ -78,6 +78,26 @@ def test_the_small_form_of_a_recipe(votecast: Callable, votes: Path, tmp_path: P
     assert "--small" in votecast("recipes").out
 
 
+def test_several_files_and_patterns_are_joined(votecast: Callable, votes: Path, tmp_path: Path) -> None:
+    assert votecast("simulate", "--rows", 40, "--seed", 1, "--out", tmp_path / "a.csv").code == 0
+    words = ("train", "cheap", "--folds.n", 4, "--train", tmp_path / "*.jsonl", tmp_path / "a.csv")
+    ran = votecast(*words, "--out", tmp_path / "judge", "--json", tmp_path / "figures.json")
+    assert ran.code == 0, ran.err
+    judge = load_judge(tmp_path / "judge")
+    assert judge.fitted.facts["rows"] == 140
+    assert [each["path"] for each in judge.notes["reading"]] == ["votes.jsonl", "a.csv"]
+    assert "| a.csv | 40 | lmsys, csv |" in (tmp_path / "judge" / "README.md").read_text()
+    assert "read votes.jsonl: 100 rows" in ran.err
+    assert "read a.csv: 40 rows" in ran.err
+    settings = json.loads((tmp_path / "figures.json.settings.json").read_text())["settings"]
+    assert settings["train"] == [str(tmp_path / "*.jsonl"), str(tmp_path / "a.csv")]
+    ran = votecast(*words, tmp_path / "*.tsv", "--out", tmp_path / "other")
+    assert (ran.code, len(ran.err.splitlines())) == (1, 1)
+    assert "*.tsv matches no file" in ran.err
+    ran = votecast("train", "--train", votes, "cheap", "--out", tmp_path / "other", "--folds.n", 4)
+    assert load_judge(tmp_path / "other").notes["reading"]["path"] == "votes.jsonl"
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -27,7 +27,7 @@ from votecast.config.machine import is_out_of_memory
 from votecast.errors import ConfigError, VotecastError
 
 VERBS = {
-    "train": "Train a judge on a file of votes: cross-validation, calibration, judge folder.",
+    "train": "Train a judge on files of votes: cross-validation, calibration, judge folder.",
     "estimate": "Estimate tokens, steps, memory, disk and hours of a training, and the settings that fit a GPU.",
     "predict": "Predict a file of battles: probabilities, or a submission.",
     "evaluate": "Evaluate a judge, or a file of its predictions, on votes.",

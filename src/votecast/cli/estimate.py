@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.options import Flag, Output, Overrides, ReadOptions, parse_overrides
+from votecast.cli.options import Flag, Output, Overrides, ReadOptions, TrainFiles, parse_overrides
 from votecast.cli.screen import Bars, print_facts, print_line
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ def estimate(
     recipe: str,
     /,
     *,
-    train: Path,
+    train: TrainFiles,
     gpu: str | None = None,
     tokens_per_second: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
     reading: ReadOptions = ReadOptions(),
@@ -30,7 +29,6 @@ def estimate(
 
     Args:
         recipe: A shipped recipe or family (see votecast recipes), or the path of a YAML file.
-        train: File of votes.
         gpu: A card by name or memory, and how many, such as "T4 x2", A100-80 or 24GB; by default those of this machine.
         tokens_per_second: Measured speed of training on one card, for the hours.
         small: Use the small form of the recipe.
@@ -53,7 +51,13 @@ def estimate(
             reader=reader,
             progress=bars.steps,
         )
-    options = {"recipe": recipe, "train": train, "gpu": gpu, "overrides": settings, "reader": reader}
+    options = {
+        "recipe": recipe,
+        "train": train if len(train) > 1 else train[0],
+        "gpu": gpu,
+        "overrides": settings,
+        "reader": reader,
+    }
     if output.write(found.to_dict(), "estimate", options):
         print_facts(describe_estimate(found))
         print_line("\nwhere this is from")

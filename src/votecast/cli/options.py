@@ -5,6 +5,7 @@ Used by every verb and by `votecast.cli.app`.
 
 from __future__ import annotations
 
+import itertools
 import json as json_module
 import re
 import sys
@@ -33,6 +34,7 @@ _STANDARD_INPUT = "standard-input:"
 
 _DOTTED = re.compile(r"--([A-Za-z][\w-]*(?:\.[\w-]+)+)(?:=(.*))?", re.DOTALL)
 TEXT_OPTIONS = {"compare": {"--prompt", "--a", "--b"}}
+_FILE_LISTS = {"train": "--train", "estimate": "--train"}
 _OVERRIDABLE = frozenset({"estimate", "import", "predict", "recipes", "rerank", "score", "train"})
 
 
@@ -56,6 +58,10 @@ JudgeOrRecipe = Annotated[
     Parameter(
         help="A judge folder, bundled:baseline, default, or recipe:NAME for a reward model that is used without votes."
     ),
+]
+TrainFiles = Annotated[
+    list[Path],
+    Parameter(negative=(), help='Files of votes: one or several, or patterns such as "votes/*.csv".'),
 ]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16", "fp16", "int8"] | None,
@@ -245,7 +251,8 @@ def prepare_words(words: Sequence[str]) -> list[str]:
     """Join the words that belong together before they are parsed.
 
     `--folds.n 3` becomes one override. A `-` after an option (standard input or output) becomes its value, and so does
-    a text that starts with a hyphen, such as an answer that is a list. A `-` by itself is standard input.
+    a text that starts with a hyphen, such as an answer that is a list. A `-` by itself is standard input. Every word
+    after `--train`, up to the next option, is a file, since a shell writes them out for a pattern.
 
     Args:
         words: The words after `votecast`.
@@ -272,6 +279,13 @@ def prepare_words(words: Sequence[str]) -> list[str]:
                 value = follower
                 next(places)
             joined.append(f"{_OVERRIDE}={dotted[1]}" + ("" if value is None else f"={value}"))
+        elif word == _FILE_LISTS.get(verb) and not words[1].startswith("-"):  # the recipe is not among them
+            files = list(
+                itertools.takewhile(lambda each: each == STANDARD or not each.startswith("-"), words[place + 1 :])
+            )
+            joined += [f"{word}={file}" for file in files] or [word]
+            for _ in files:
+                next(places)
         # the parser takes a lone hyphen, and a text that begins with one, for an option
         elif follower is not None and (word in text_options or (word.startswith("--") and follower == STANDARD)):
             joined.append(f"{word}={follower}")

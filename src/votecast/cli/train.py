@@ -10,9 +10,19 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.options import STANDARD, Count, Flag, Output, Overrides, ReadOptions, Resume, parse_overrides
+from votecast.cli.options import (
+    STANDARD,
+    Count,
+    Flag,
+    Output,
+    Overrides,
+    ReadOptions,
+    Resume,
+    TrainFiles,
+    parse_overrides,
+)
 from votecast.cli.screen import Bars, judge_text, print_facts, print_note
-from votecast.cli.summaries import show_cleaning, show_out_of_fold, show_reading, show_truncation
+from votecast.cli.summaries import show_cleaning, show_out_of_fold, show_readings, show_truncation
 from votecast.config import current_launch
 from votecast.errors import ConfigError
 from votecast.types import no_progress
@@ -22,7 +32,7 @@ def train(
     recipe: str,
     /,
     *,
-    train: Path,
+    train: TrainFiles,
     out: Path,
     reading: ReadOptions = ReadOptions(),
     small: Flag = False,
@@ -34,11 +44,10 @@ def train(
     output: Output = Output(),
     overrides: Overrides = None,
 ) -> None:
-    """Train a judge on a file of votes: cross-validation, calibration, judge folder.
+    """Train a judge on files of votes: cross-validation, calibration, judge folder.
 
     Args:
         recipe: A shipped recipe or family (see votecast recipes), or the path of a YAML file.
-        train: File of votes.
         out: Folder to write the judge to.
         small: Use the small form of the recipe, which trains in a minute or two on any machine.
         fold: Train and evaluate this fold alone, numbered from 0, and keep its member.
@@ -80,14 +89,14 @@ def train(
         return
     notes = judge.notes
     if "reading" in notes:
-        show_reading(notes["reading"])
+        show_readings(notes["reading"] if isinstance(notes["reading"], list) else [notes["reading"]])
     show_cleaning(notes["cleaning"])
     if "drawn" in notes:
         drawn = notes["drawn"]
         print_note(f"trained on {drawn['rows']:,} of {drawn['of']:,} rows, stratified by label")
     show_truncation(judge.fitted.facts.get("cut"))
     results = judge.figures | {"reading": notes.get("reading")}
-    options = {"train": train, "recipe": judge.recipe.dump()}
+    options = {"train": train if len(train) > 1 else train[0], "recipe": judge.recipe.dump()}
     if Output(output.json, overwrite=again).write_judge(judge, out, "train", options, results):
         show_out_of_fold(judge.figures, "Out-of-fold metrics, cross-fitted calibration")
         print_facts({"judge": judge_text(judge), "folder": out})

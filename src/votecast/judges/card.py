@@ -53,6 +53,7 @@ def model_card(config: Mapping[str, Any]) -> str:
             "kind": next((kind for kind in kinds if kind in notes), "trained"),
             "percent": "{:.1%}".format,
             "calibration_name": describe(trained_with),
+            "files": notes["reading"] if isinstance(notes.get("reading"), list) else [],
             "origins": origins,
             "origin_columns": _in_order(origins[0], ("source", "origin", "licence", "attribution")) if origins else [],
             "metrics": [

@@ -88,7 +88,7 @@ def estimate(
 
     Args:
         recipe: Name of a shipped recipe or family, YAML path, or settings.
-        votes: Path of a file of votes, or battles, a frame or a list of dicts.
+        votes: Path of a file of votes or a pattern, a list of these, battles, a frame, or a list of dicts.
         gpu: A card by name or memory, such as "T4 x2", "A100-80" or "24GB"; several share the rows of a step. None
             takes the CUDA devices of this machine, if there are any.
         tokens_per_second: Measured speed of training on one card, in place of an assumed share of its peak.

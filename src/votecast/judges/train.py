@@ -5,10 +5,11 @@ This is what `votecast train` runs: read, clean, fit over folds, calibrate, meas
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from votecast.artifacts import check_free
 from votecast.config import check_launch, current_launch
 from votecast.data.battles import SCHEMA, Battles
 from votecast.data.clean import clean
+from votecast.data.joined_files import find_vote_files, read_vote_files
+from votecast.data.reader import read_votes
 from votecast.data.work_folder import hold_work_folder
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.cross_validation import hash_inputs, sample_rows
@@ -48,7 +51,8 @@ def train(
 
     Args:
         recipe: Name of a shipped recipe or family, YAML path, or settings.
-        votes: Path of a file of votes, or battles, a frame or a list of dicts.
+        votes: Path of a file of votes or a pattern such as "votes/*.csv", a list of these, battles, a frame, or a list
+            of dicts. Several files are joined in their order; ids that they share are qualified by file names.
         out: Folder to save the judge in; None keeps it in memory.
         overrides: Settings by dotted key, such as {"folds.n": 3}.
         folds_from: A judge whose folds are used again, row by row.
@@ -56,7 +60,7 @@ def train(
         resume: Continue what a killed run of the same call left in `.NAME.work` beside `out`; the judge is the same,
             bit for bit, and the folder is removed in the end.
         small: Take the small form of the recipe, which trains in a minute or two on any machine.
-        reader: Options of `read_votes`, where `votes` is a path.
+        reader: Options of `read_votes`, where `votes` names files.
         data_sources: Origin and licence of the votes, for the model card.
         progress: Progress callback.
 
@@ -123,7 +127,14 @@ def read_and_clean(
     progress("reading votes", 0, 1)
     column = settings.folds.column
     keep = [column] if column and column not in SCHEMA.names else []
-    read = load_votes(votes, reader, keep=keep, numbers=numbers)
+    options: dict[str, Any] = {"labels": "required", "keep": keep, "numbers": numbers, **(reader or {})}
+    paths = find_vote_files(votes) if _names_files(votes) else []
+    if len(paths) > 1:
+        read, reports = read_vote_files(paths, **options)
+        reading: dict[str, object] = {"reading": [report.to_dict() for report in reports]}
+    else:
+        read = read_votes(paths[0], **options) if paths else load_votes(votes, reader)
+        reading = reading_note(read)
     battles, cleaning = clean(read, settings.cleaning)
     if cleaning.rows and not cleaning.kept:
         raise DataError(
@@ -131,12 +142,18 @@ def read_and_clean(
             f"{cleaning.identical} have identical responses, {cleaning.duplicates} are duplicates; set "
             "cleaning.duplicates to none, first or aggregate, or relax the other cleaning settings"
         )
-    notes = {"cleaning": cleaning.to_dict()} | reading_note(read)
+    notes = {"cleaning": cleaning.to_dict()} | reading
     drawn = sample_rows(battles, settings.rows, seed=settings.seed)
     if len(drawn) < len(battles):
         notes["drawn"] = {"rows": len(drawn), "of": len(battles)}
         battles = battles.take(drawn)
     return battles, notes
+
+
+def _names_files(votes: object) -> TypeGuard[str | Path | Sequence[str | Path]]:
+    """Whether votes are given as one path, or as a list of paths."""
+    several = isinstance(votes, list | tuple) and all(isinstance(each, str | Path) for each in votes)
+    return isinstance(votes, str | Path) or (several and bool(votes))
 
 
 def _folds_of(judge: TrainedJudge, battles: Battles) -> Folds:
