@@ -127,6 +127,7 @@ class Engine:
             logger.warning("fp16 was not compared with fp32, which does not fit in the memory of the device")
             return
         if gap <= FP16_GAP:
+            self.replicas[0].passes.pop(torch.float32)  # of weights in half precision it is a copy in full
             return
         found = f"changes outputs by {100 * gap:.1f} %" if np.isfinite(gap) else "overflows"
         logger.warning("fp16 %s in this network, which predicts in fp32 now (inference.precision)", found)
