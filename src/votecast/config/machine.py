@@ -48,7 +48,7 @@ def is_out_of_memory(error: BaseException | None) -> bool:
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    said = ("out of memory", "can't allocate memory")  # by CUDA's own errors, and by torch on a CPU
+    said = ("out of memory", "allocate memory")  # by CUDA's own errors, and by torch and safetensors on a CPU
     return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
 
 

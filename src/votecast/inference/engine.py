@@ -49,6 +49,10 @@ FP16_GAP = 0.02
 """Largest change of an output by fp16, such as a log odds, in units of the largest output or 1."""
 
 
+class SequenceTooLongError(JudgeError):
+    """One sequence alone does not fit into the memory of a device; others may."""
+
+
 class Engine:
     """A network ready for many predictions: its weights are packed once, on every device.
 
@@ -98,7 +102,7 @@ class Engine:
             Vectors of shape (n, d) in the order of the input; (0, 0) for no sequences.
 
         Raises:
-            JudgeError: If one sequence alone does not fit into the memory of a device.
+            SequenceTooLongError: If one sequence alone does not fit into the memory of a device.
         """
         shares = all(replica.shares_prefixes for replica in self.replicas)
         batches = _Batches(sequences, self.budget, pad_id, progress, shares)
@@ -244,7 +248,7 @@ class _Batches:
         with self.lock:
             longest = int(self.lengths[rows].max())
             if len(rows) == 1:
-                raise JudgeError(
+                raise SequenceTooLongError(
                     f"one sequence of {longest} tokens does not fit into the memory of the device; lower "
                     "text.max_length, or choose another device with inference.devices"
                 ) from error

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from tests.judges.rewards import AT_MOST_TWO_TURNS, pairs, reward_folder, reward_model
 from tests.tolerances import rounding
 
 from votecast.calibration.score_link import DEFAULT_LINK
 from votecast.errors import ConfigError, DataError, JudgeError, UnscoredRowsError
-from votecast.inference.engine import Engine
+from votecast.inference import engine
+from votecast.inference.engine import Engine, SequenceTooLongError
 from votecast.judges.trained import TrainedJudge
 from votecast.models.reward.settings import RewardSettings
 
@@ -90,9 +90,7 @@ def test_a_sequence_that_does_not_fit_into_the_memory(tmp_path: Path, monkeypatc
 
     def small_memory(self: Engine, sequences: Any, **options: Any) -> Any:
         if sequences.lengths.max() > 60:
-            raise JudgeError(f"one sequence of {sequences.lengths.max()} tokens does not fit") from (
-                torch.OutOfMemoryError("full")
-            )
+            raise SequenceTooLongError(f"one sequence of {sequences.lengths.max()} tokens does not fit")
         return encode(self, sequences, **options)
 
     model = reward_model(reward_folder(tmp_path))
@@ -102,6 +100,20 @@ def test_a_sequence_that_does_not_fit_into_the_memory(tmp_path: Path, monkeypatc
     found = model.answers(model.prepare(battles))
     assert list(found.reasons) == [1, 2] and "tokens does not fit" in found.reasons[2]
     np.testing.assert_allclose(found.scores[[0, 3]], expected[[0, 3]], rtol=0, atol=rounding(width=64, layers=2))
+
+
+def test_weights_that_do_not_fit_are_no_fault_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def full(*args: object) -> None:
+        tried.append("replica")
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:130] DefaultCPUAllocator: can't allocate memory")
+
+    model = reward_model(reward_folder(tmp_path))
+    monkeypatch.setattr(engine, "Replica", full)
+    with pytest.raises(JudgeError, match="out of memory with the weights of the network on cpu; .*model.weights nf4"):
+        model.answers(model.prepare(pairs(("p", "a", "b"), ("p", "c", "d"))))
+    assert len(tried) == 1
 
 
 def test_votes_that_cannot_be_scored_are_not_skipped_silently(tmp_path: Path, arena: Any) -> None:

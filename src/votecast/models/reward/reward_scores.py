@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from votecast.config.machine import is_out_of_memory
 from votecast.errors import JudgeError
+from votecast.inference.engine import SequenceTooLongError
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.reward.score_cache import ScoreCache
 from votecast.text.encoder import Encoded
@@ -166,9 +166,7 @@ def _score_distinct(part: Sequences, contents: list[bytes], score: Score, memo: 
     while start < len(contents):
         try:
             found = score(part.take(np.arange(start, len(contents))))[:, 0].astype(np.float64)
-        except JudgeError as error:
-            if not is_out_of_memory(error.__cause__):
-                raise
+        except SequenceTooLongError as error:
             memo.reasons[contents[start]] = str(error)
             start += 1
             continue
