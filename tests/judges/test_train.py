@@ -1,5 +1,6 @@
 """Test training from a file to a judge folder and predictions."""
 
+import os
 import shutil
 
 import numpy as np
@@ -10,6 +11,7 @@ import votecast
 from votecast.data.outputs import read_predictions
 from votecast.data.simulation import write_simulation
 from votecast.errors import ArtifactError, ConfigError, DataError
+from votecast.models.sizing import gpus
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +92,15 @@ def test_folds_go_by_any_column_of_the_file(folder, tmp_path):
     assert known.fitted.facts["folds"]["sizes"] == [250, 250]
     with pytest.raises(DataError, match="no column fold to keep"):
         votecast.train("baseline", tmp_path / "votes.parquet", overrides=by | {"folds.column": "fold"})
+
+
+def test_a_memory_that_is_too_small_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpus, "local_gpu", lambda: None)
+    asked, small = os.sysconf, {"SC_PHYS_PAGES": 1_000_000, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", lambda name: small.get(name) or asked(name))
+    message = r"weights, gradients and moments take 7\.0 GB, and this machine has 4\.1 GB of memory and no GPU"
+    with pytest.raises(ConfigError, match=message):
+        votecast.train("deberta_v3_large", tmp_path / "absent.csv")
 
 
 def test_a_disk_that_is_too_small_is_refused_before_anything_is_read(tmp_path, monkeypatch):

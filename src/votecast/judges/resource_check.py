@@ -36,7 +36,8 @@ def check_resources(settings: Recipe, out: str | Path | None = None) -> None:
 
     Raises:
         ArtifactError: If the disk of `out` is too small for checkpoints and members.
-        ConfigError: If weights, gradients and moments alone exceed the memory of the GPU; smaller passes cannot help.
+        ConfigError: If weights, gradients and moments alone exceed the memory of the GPU, or of the machine
+            without one; smaller passes cannot help.
     """
     plan = _plan(settings)
     if plan is None or plan.size.total < LEAST:
@@ -52,15 +53,22 @@ def check_resources(settings: Recipe, out: str | Path | None = None) -> None:
     precision = choose_precision("auto", cpu, setting=_SETTING) if card is None else card.precision
     memory = plan.memory(precision, on_cpu=card is None)
     about = f"{plan.size.total:,} parameters, {trained:,} trained; about {describe_memory(memory.to_dict())}"
+    # paged moments may leave the GPU
+    moments = 0 if plan.training.optimizer.startswith("paged") else memory.optimizer
+    fixed = memory.weights + memory.gradients + moments
     if card is None:
         logger.info("%s", about)
+        held = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else fixed
+        if fixed > held:
+            raise ConfigError(
+                f"weights, gradients and moments take {fixed / 1e9:.1f} GB, and this machine has {held / 1e9:.1f} GB "
+                "of memory and no GPU that torch can use; run it on one (votecast estimate --gpu), or take a smaller "
+                "model"
+            )
         return
     logger.info("%s; %s has %.1f GB", about, card.name, card.memory / 1e9)
     if _is_divided(plan):
         return
-    # paged moments may leave the GPU
-    moments = 0 if plan.training.optimizer.startswith("paged") else memory.optimizer
-    fixed = memory.weights + memory.gradients + moments
     if fixed > card.memory:
         raise ConfigError(
             f"weights, gradients and moments take {fixed / 1e9:.1f} GB, and {card.name} has {card.memory / 1e9:.1f} "

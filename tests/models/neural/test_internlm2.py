@@ -138,6 +138,13 @@ def test_weights_of_another_shape(tmp_path: Path) -> None:
         read_reward(tmp_path, FP32)
 
 
+def test_layers_that_config_json_does_not_count(tmp_path: Path) -> None:
+    checkpoint(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"num_hidden_layers": 1}))
+    with pytest.raises(ArtifactError, match=r"9 weights are .* too many \(layers\.1\."):
+        read_reward(tmp_path, FP32)
+
+
 def test_checkpoints_in_four_bits_are_refused(tmp_path: Path) -> None:
     name = "model.layers.0.attention.wqkv.weight"
     broken(checkpoint(tmp_path), name, **{f"{name}.absmax": torch.zeros(4)})
