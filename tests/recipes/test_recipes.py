@@ -26,7 +26,7 @@ for words in {commands}:
 @pytest.fixture(scope="module")
 def votes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("votes")
-    assert main(["simulate", "--rows", "400", "--out", str(folder / "train.csv")]) == 0
+    assert main(["simulate", "--rows", "160", "--out", str(folder / "train.csv")]) == 0
     assert main(["simulate", "--rows", "50", "--seed", "1", "--no-votes", "--out", str(folder / "test.csv")]) == 0
     return folder
 
