@@ -77,7 +77,7 @@ def describe_estimate(found: Estimate) -> dict[str, str]:
     if found.parameters is not None:
         facts |= _describe_network(found)
     if found.hours is not None:
-        facts["hours"] = f"{found.hours:,.1f}" if found.hours >= 0.1 else f"{found.hours * 60:,.1f} minutes"
+        facts["hours"] = _duration(found.hours)
     elif found.needs_gpu:
         facts["hours"] = "unknown: name the card with --gpu, or give --tokens-per-second"
     if not found.needs_gpu:
@@ -85,6 +85,11 @@ def describe_estimate(found: Estimate) -> dict[str, str]:
     if found.gpu is not None:
         facts["GPU"] = _describe_fit(found)
     return facts
+
+
+def _duration(hours: float) -> str:
+    """Format hours, or minutes where they are few."""
+    return f"{hours:,.1f}" if hours >= 0.1 else f"{hours * 60:,.0f} minutes" if hours > 1 / 60 else "under a minute"
 
 
 def _describe_network(found: Estimate) -> dict[str, str]:

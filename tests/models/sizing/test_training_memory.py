@@ -78,5 +78,9 @@ def test_a_shape_that_is_not_here_names_what_to_give(tmp_path: Path, monkeypatch
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(ConfigError, match=r"somebody/else.*--model.name FOLDER with its config.json"):
         find_config("somebody/else")
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "hidden_size": 32, "num_attention_heads": 2}')
+    encoder = load_recipe("decoder", {"model.name": str(tmp_path)})
+    with pytest.raises(ConfigError, match=f"{tmp_path.name}.*no causal language model"):
+        TrainingPlan.of("decoder", encoder.model)
     with pytest.raises(ConfigError, match="did you mean A100-80 or A100-40"):
         find_gpu("A100")

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 import yaml
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, PretrainedConfig
 
@@ -40,9 +41,9 @@ class ShapeSource(Source):
     known: PretrainedConfig | None = None
 
     @classmethod
-    def of_config(cls, config: PretrainedConfig) -> ShapeSource:
-        """Make backbones of this configuration."""
-        return cls("", tiny=config.model_type, known=config)
+    def of_config(cls, config: PretrainedConfig, name: str = "") -> ShapeSource:
+        """Make backbones of this configuration; `name` is that of the model, for messages."""
+        return cls(name, tiny=config.model_type, known=config)
 
     def config(self) -> PretrainedConfig:
         """Return a copy of the configuration, which `load` changes."""
@@ -80,10 +81,11 @@ def find_config(name: str, revision: str | None = None) -> PretrainedConfig:
     kind = values.pop("model_type", None)
     try:
         found: PretrainedConfig = AutoConfig.for_model(str(kind), **values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise ConfigError(
-            f"config.json of {name!r} has model_type {kind!r}, which this version of transformers does not know; "
-            "give a folder in the layout of transformers"
+            f"config.json of {name!r}, of model_type {kind!r}, describes no model that this version of transformers "
+            f"knows: {reason}; give a folder in the layout of transformers"
         ) from error
     return found
 
@@ -96,7 +98,7 @@ def network_on_meta(model: NeuralModel, config: PretrainedConfig) -> PairNetwork
         config: The configuration of its backbone.
     """
     made = type(model)(_in_full(model.settings), seed=model.seed)
-    source = ShapeSource.of_config(config)
+    source = ShapeSource.of_config(config, made.settings.name)
     made.source = source
     if isinstance(made, RewardModel):  # the reward of a decoder is a bare model and a head of one number
         made.load_backbone = lambda: source.load("decoder")  # type: ignore[method-assign]
