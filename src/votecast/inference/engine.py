@@ -122,20 +122,21 @@ class Engine:
     def _check_fp16(self, sequences: Sequences, pad_id: int) -> None:
         """Predict in fp32 from now on if fp16 differs from it on the first batch."""
         self._checks_fp16 = False
+        half = [replica for replica in self.replicas if replica.dtype == torch.float16]
         rows = token_batches(sequences.lengths, budget=CHECKED_TOKENS)[0]
         try:
-            gap = self.replicas[0].fp16_gap(sequences.padded(rows, pad_id=pad_id))
+            gap = half[0].fp16_gap(sequences.padded(rows, pad_id=pad_id))
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             logger.warning("fp16 was not compared with fp32, which does not fit in the memory of the device")
             return
         if gap <= FP16_GAP:
-            self.replicas[0].passes.pop(torch.float32)  # of weights in half precision it is a copy in full
+            half[0].passes.pop(torch.float32)  # of weights in half precision it is a copy in full
             return
         found = f"changes outputs by {100 * gap:.1f} %" if np.isfinite(gap) else "overflows"
         logger.warning("fp16 %s in this network, which predicts in fp32 now (inference.precision)", found)
-        for replica in self.replicas:
+        for replica in half:
             replica.dtype = torch.float32
             replica.passes.pop(torch.float16)
 
