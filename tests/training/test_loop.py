@@ -24,7 +24,7 @@ from votecast.training.loop import train_network
 from votecast.training.network import TrainableNetwork
 from votecast.training.optimizer import make_schedule
 from votecast.training.settings import TrainingSettings
-from votecast.training.tracking import History
+from votecast.training.tracking import History, Journal
 from votecast.training.training_rows import Data
 from votecast.types import Run
 
@@ -348,8 +348,10 @@ def test_watched_rows_are_measured_and_change_nothing() -> None:
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]:
     """Register a tracker of accelerate's own class, and return what it logs by run."""
-    from accelerate import tracking
+    from accelerate import PartialState, tracking
+    from accelerate.logging import get_logger
 
+    monkeypatch.setattr(PartialState, "_shared_state", {})  # a family without torch has not made it
     pages: dict[str, list[dict[str, Any]]] = {}
 
     class Notebook(tracking.GeneralTracker):
@@ -362,6 +364,7 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[dict[str, Any]]]
             self.run_name = f"{logging_dir}: {run_name}"
 
         def start(self) -> None:
+            get_logger(__name__).debug("as trackers of accelerate do, which asks for its state")
             self.page = pages[self.run_name] = []
 
         def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -397,6 +400,10 @@ def test_a_tracker_gets_every_line_and_may_fail(
     notebook: dict[str, list[dict[str, Any]]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = Run(name=("judge",), logs=tmp_path / "judge.logs")
+    with Journal(run.within("keras"), [], report_to=["notebook"], settings={"max_steps": 3}) as journal:
+        journal.add({"step": 1, "loss": 1.1})
+    assert notebook[f"{tmp_path}/judge.logs: judge/keras"] == [*journal.records, {}]
+    notebook.clear()
     _, history = train(report_to="notebook", max_steps=3, log_every=2, run=run.within("fold_0"))
     assert notebook == {f"{tmp_path}/judge.logs: judge/fold_0": [*history.records, {}]}
     assert not caplog.records

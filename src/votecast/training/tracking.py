@@ -196,8 +196,10 @@ def check_trackers(names: Iterable[str], *, has_folder: bool) -> None:
 def _start_tracker(name: str, run: Run, settings: Mapping[str, object]) -> GeneralTracker:
     """Start a tracker for one run, which it shows as `fold_0` of its judge."""
     check_trackers([name], has_folder=run.logs is not None)
+    from accelerate import PartialState
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
+    PartialState()  # the trackers of accelerate ask it which process they are in
     kind, title, part = LOGGER_TYPE_TO_CLASS[name], "/".join(run.name), "/".join(run.name[1:]) or "run"
     options: dict[str, object] = {}
     if name in _NAMED_BY:
@@ -214,6 +216,8 @@ def _start_tracker(name: str, run: Run, settings: Mapping[str, object]) -> Gener
     try:
         tracker = kind(label, **place, **options)
         tracker.start()
+        if name == "comet_ml":
+            tracker.tracker.set_name(title)
         shown = {key: value if isinstance(value, int | float | str) else str(value) for key, value in settings.items()}
         if name == "tensorboard":  # accelerate would make a second run beside each, named by the time
             tracker.log({"settings": "\n".join(f"    {key}: {value}" for key, value in shown.items())}, step=0)
