@@ -110,8 +110,8 @@ def decoder_activations(
     gated = 3 * c * f + r * h
     # once the attention is run backwards, the feed-forward part is gone
     blocks = 5 * c * q + 4 * c * kv - 2 * c * f - r * h if in_blocks else 0
-    # weights, their gradient and that of the scores; with capped scores the cap and two steps of its derivative too
-    arrays = 6 if getattr(config, "attn_logit_softcapping", None) else 3
+    # weights, scores and the gradients of both; with capped scores the cap and a step of its derivative too
+    arrays = 6 if getattr(config, "attn_logit_softcapping", None) else 4
     scores = arrays * c * heads * min(BLOCK, work.length) * work.length if in_blocks else 0
     return Activations(
         layer=per_token * tokens + copies,
