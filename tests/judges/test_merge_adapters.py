@@ -31,6 +31,7 @@ def judge(family: str, arena: Battles, name: str = "tiny:llama", **settings: Any
         ("decoder", {"name": "tiny:qwen2", "model.adapter.bias": "all", "folds.only": 0}, "fp32"),
         ("decoder", {"model.weights": "nf4", "model.compute": "fp32", "folds.only": 0}, "fp32"),
         ("decoder", {"model.weights": "bf16", "folds.only": 0}, "bf16"),
+        ("decoder", {"model.weights": "nf4", "folds.only": 0}, "nf4"),
         ("cross_encoder", {"name": "tiny:bert", "folds.only": 0}, "fp32"),
         ("siamese", {"name": "tiny:bert", "folds.only": 0, "model.head": "rao_kupper"}, "fp32"),
     ],
@@ -50,12 +51,13 @@ def test_a_merged_judge_predictions_the_same_out_of_its_own_folder(
     after.save_pretrained(tmp_path / "judge")
     member = tmp_path / "judge" / "members" / "0"
     assert not (member / "delta.safetensors").exists()
-    assert "quantization_config" not in json.loads((member / "config.json").read_text())
+    assert ("quantization_config" in json.loads((member / "config.json").read_text())) == (weights == "nf4")
     again = TrainedJudge.from_pretrained(tmp_path / "judge")
     assert np.array_equal(again.predict_proba(arena[:20]), after.predict_proba(arena[:20]))
     assert len(again.fitted.members) == len(before.fitted.members)
     kinds = {p.dtype for p in again.fitted.members[0].network.backbone.parameters()}
-    assert kinds == {torch.bfloat16 if weights == "bf16" else torch.float32}
+    expected = {"bf16": {torch.bfloat16}, "fp32": {torch.float32}}
+    assert torch.uint8 in kinds if weights == "nf4" else kinds == expected[weights]
 
 
 def test_a_four_bit_base_becomes_bf16_by_default(arena: Battles) -> None:

@@ -9,13 +9,16 @@ from votecast.cli.options import Output
 from votecast.cli.screen import Bars, judge_text, print_facts
 
 
-def merge(*, judge: str, out: Path, weights: Literal["bf16", "fp32"] | None = None, output: Output = Output()) -> None:
+def merge(
+    *, judge: str, out: Path, weights: Literal["bf16", "fp32", "nf4"] | None = None, output: Output = Output()
+) -> None:
     """Merge the adapters of a judge into their base weights, checked against the unmerged judge.
 
     Args:
-        judge: A judge folder whose members hold adapters; it is not changed.
+        judge: A judge folder whose members hold adapters, or a judge of a reward model, whose model is stored in its
+            folder as it is held, such as in 4 bits; it is not changed.
         out: Folder to write the merged judge to.
-        weights: Type of the weights; fp32 where the base is, else bf16. A base of 4 or 8 bits keeps its own.
+        weights: Type of the weights; fp32 where the base is, else bf16. nf4 rounds the sums to 4 bits.
     """
     from votecast.config.extras import need
     from votecast.judges.load import load_judge
@@ -35,7 +38,9 @@ def merge(*, judge: str, out: Path, weights: Literal["bf16", "fp32"] | None = No
     merged = made.notes["merged"]
     settings = {"judge": judge, "out": str(out), "weights": merged["weights"]}
     if output.write_judge(made, out, "merge", settings, {"merged": merged}):
-        allowed = f"at most {TOLERANCE[merged['weights']]:.0e} is allowed"
-        moved = f"{merged['largest_difference']:.1e} on {merged['battles']} battles ({allowed})"
-        print_facts({"weights": merged["weights"], "largest difference": moved})
+        if merged["battles"]:  # the model of a reward judge is stored as it is
+            allowed = f"at most {TOLERANCE[merged['weights']]:.0e} is allowed"
+            moved = f"{merged['largest_difference']:.1e} on {merged['battles']} battles ({allowed})"
+            print_facts({"largest difference": moved})
+        print_facts({"weights": merged["weights"]})
         print_facts({"judge": judge_text(made), "folder": out})

@@ -5,8 +5,9 @@ This is what `votecast merge` runs.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from votecast.models.base import Model
     from votecast.models.neural.neural_model import NeuralModel
 
-Weights = Literal["bf16", "fp32"]
+Weights = Literal["bf16", "fp32", "nf4"]
 
-TOLERANCE: dict[Weights, float] = {"bf16": 1e-3, "fp32": 1e-5}
-"""By how much a probability may move: bf16 rounds the sum of weight and product, fp32 the sum alone."""
+TOLERANCE: dict[Weights, float] = {"bf16": 1e-3, "fp32": 1e-5, "nf4": 0.1}
+"""By how much a probability may move: bf16 rounds the sum of weight and product, fp32 the sum alone, nf4 to 4 bits."""
 
 FAMILIES = ("cross_encoder", "siamese", "decoder")
 
@@ -52,7 +53,7 @@ def merge_judge(
 
     Args:
         judge: A judge whose members hold adapters.
-        weights: Type of the merged weights; None takes fp32 for a base in fp32, else bf16.
+        weights: Type of the merged weights; None takes fp32 for a base in fp32, else bf16. nf4 rounds them to 4 bits.
         progress: Progress callback.
 
     Returns:
@@ -64,13 +65,13 @@ def merge_judge(
         JudgeError: If a member has no adapter, or a probability moves by more than is allowed.
     """
     recipe, members = judge.recipe, judge.fitted.members
+    if recipe.family == "reward" and recipe.model.dump()["adapter"] is None:
+        return _with_own_weights(judge, weights)
     if recipe.family not in FAMILIES:
         raise JudgeError(
             f"judge {judge.name!r} is of the family {recipe.family}, which has no adapters to merge; allowed are "
             f"{', '.join(FAMILIES)}"
         )
-    import torch
-
     from votecast.models.neural.adapter_merge import has_adapter, merge_member, predict_in_fp32
 
     if not all(has_adapter(member) for member in members):
@@ -99,14 +100,14 @@ def merge_judge(
         # in fp32 on both sides, so that only the merge itself can move a probability
         before = predict_in_fp32(apart, prepared)
         apart.release()
-        done = merge_member(apart, settings, torch.bfloat16 if kind == "bf16" else torch.float32)
+        done = merge_member(apart, settings)
         moved = np.abs(before - predict_in_fp32(done, prepared))
         done.release()
         made.append(done)
         largest = max(largest, float(moved.max()) if np.isfinite(moved).all() else float("inf"))
     progress("merging", len(members), len(members))
     if not largest <= TOLERANCE[kind]:
-        more = "; merge into fp32" if kind == "bf16" else "; keep the judge with its adapters"
+        more = {"nf4": "; merge into bf16", "bf16": "; merge into fp32"}.get(kind, "; keep the judge with its adapters")
         raise JudgeError(
             f"merged into {kind}, a probability moves by {largest:.1e}, and at most {TOLERANCE[kind]:.0e} is allowed"
             f"{more}"
@@ -116,5 +117,26 @@ def merge_judge(
     )
     note: dict[str, object] = {"weights": kind, "largest_difference": largest, "battles": len(probes)}
     note |= {"of": judge.hash, "base": members[0].base}
+    found.record(figures=judge.figures, **(judge.notes | {"merged": note}))
+    return found
+
+
+def _with_own_weights(judge: TrainedJudge, weights: Weights | None) -> TrainedJudge:
+    """Return a judge of a reward model whose folder holds the model in the precision in which it predicts."""
+    members, held = judge.fitted.members, judge.recipe.model.dump()["weights"]
+    if len(members) > 1:
+        raise JudgeError(
+            f"judge {judge.name!r} has {len(members)} links over one reward model, and its folder would hold the model "
+            "as often; train it with --final refit"
+        )
+    if weights not in (None, held):
+        raise ConfigError(
+            f"weights is {weights}, and judge {judge.name!r} predicts in {held}, in which its model is stored; drop "
+            f"it, or make the judge with --model.weights {weights}"
+        )
+    member: Any = copy.copy(members[0])
+    note = {"weights": held, "largest_difference": 0.0, "battles": 0, "of": judge.hash, "base": member.base}
+    member.holds_weights = True
+    found = TrainedJudge.of(judge.recipe, replace(judge.fitted, members=[member], stored=()))
     found.record(figures=judge.figures, **(judge.notes | {"merged": note}))
     return found

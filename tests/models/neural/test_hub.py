@@ -1,9 +1,12 @@
 """Test what is said of a model that the Hugging Face hub refuses, or that cannot be reached."""
 
 import errno
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from huggingface_hub import constants
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -15,7 +18,9 @@ from huggingface_hub.errors import (
 )
 from transformers.utils import hub as transformers_hub
 
+from votecast.data.battles import Battles
 from votecast.errors import ConfigError, VotecastError
+from votecast.judges.trained import TrainedJudge
 from votecast.models.neural import hub
 from votecast.models.neural.backbone import Source, tiny_config
 from votecast.models.neural.hub import download_model
@@ -95,3 +100,29 @@ def test_a_model_that_was_downloaded_in_part(
     with pytest.raises(ConfigError, match=message):
         Source.of(NAME).tokenizer()
         Source.of(NAME).load("decoder")
+
+
+def test_a_judge_stays_at_the_commit_its_base_had(
+    arena: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "cache" / f"models--{NAME.replace('/', '--')}"
+    for module in (constants, transformers_hub.constants):
+        monkeypatch.setattr(module, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(module, "HF_HUB_OFFLINE", True)
+
+    def publish(commit: str, seed: int) -> None:
+        torch.manual_seed(seed)
+        Source.of("tiny:llama").load("decoder").save_pretrained(model / "snapshots" / commit)
+        tiny_tokenizer().save(model / "snapshots" / commit)
+        (model / "refs").mkdir(exist_ok=True)
+        (model / "refs" / "main").write_text(commit)
+
+    publish("a" * 40, seed=1)
+    settings = {"folds.n": 2, "folds.only": 0, "model.name": NAME, "model.adapter": {"rank": 2}}
+    judge = TrainedJudge("decoder", settings | {"model.text.max_length": 64}).fit(arena[:24])
+    judge.save_pretrained(tmp_path / "judge")
+    publish("b" * 40, seed=2)
+    again = TrainedJudge.from_pretrained(tmp_path / "judge")
+    assert np.array_equal(again.predict_proba(arena[:4]), judge.predict_proba(arena[:4]))
+    card = (tmp_path / "judge" / "README.md").read_text()
+    assert f"revision {'a' * 40}" in card

@@ -145,10 +145,37 @@ def test_layers_that_config_json_does_not_count(tmp_path: Path) -> None:
         read_reward(tmp_path, FP32)
 
 
-def test_checkpoints_in_four_bits_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("double", [True, False])
+def test_a_checkpoint_in_four_bits_is_read_without_rounding_again(tmp_path: Path, double: bool) -> None:
+    bits = pytest.importorskip("bitsandbytes")
+    config = {"hidden_size": 128, "intermediate_size": 64, "num_attention_heads": 4}
+    plain, four = checkpoint(tmp_path / "plain", **config), tmp_path / "four"
+    described = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    described |= {"bnb_4bit_use_double_quant": double, "bnb_4bit_compute_dtype": "float32"}
+    checkpoint(four, **config, quantization_config=described)
+    weights, rounded = load_file(plain / "model.safetensors"), {}
+    for name, weight in load_file(plain / "model.safetensors").items():
+        if "attention." in name or "feed_forward" in name:
+            held, state = bits.functional.quantize_4bit(weight, quant_type="nf4", compress_statistics=double)
+            rounded[name] = bits.functional.dequantize_4bit(held, state)
+            weights |= {f"{name}.{key}": value for key, value in state.as_dict(packed=True).items()} | {name: held}
+    save_file(load_file(plain / "model.safetensors") | rounded, plain / "model.safetensors")
+    save_file(weights, four / "model.safetensors")
+    (full, _), (found, _) = read_reward(plain, FP32), read_reward(four, {"dtype": torch.float32})
+    expected = full.state_dict()
+    packed = [(n, p) for n, p in found.named_parameters() if type(p).__name__ == "Params4bit"]
+    assert len(packed) == 2 * 7
+    for name, p in packed:
+        assert torch.equal(bits.functional.dequantize_4bit(p.data, p.quant_state), expected[name])
+
+
+def test_rows_that_do_not_fill_blocks_of_four_bits_are_refused(tmp_path: Path) -> None:
+    bits = pytest.importorskip("bitsandbytes")
     name = "model.layers.0.attention.wqkv.weight"
-    broken(checkpoint(tmp_path), name, **{f"{name}.absmax": torch.zeros(4)})
-    with pytest.raises(ArtifactError, match="set model.weights to nf4"):
+    held, state = bits.functional.quantize_4bit(tensors(CONFIG)[name], quant_type="nf4")
+    constants = {f"{name}.{key}": value for key, value in state.as_dict(packed=True).items()}
+    broken(checkpoint(tmp_path), name, **constants, **{name: held})
+    with pytest.raises(ArtifactError, match=r"blocks of 64, which its rows of 32 weights do not fill"):
         read_reward(tmp_path, FP32)
 
 

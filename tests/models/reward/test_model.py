@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -21,6 +22,8 @@ from votecast.calibration.score_link import DEFAULT_LINK
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError
 from votecast.inference.engine import Engine
+from votecast.judges.load import load_judge
+from votecast.judges.merge_adapters import merge_judge
 from votecast.judges.trained import TrainedJudge
 from votecast.models.neural.internlm2 import read_config
 from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
@@ -248,3 +251,21 @@ def test_weights_that_changed_since_the_judge_was_made(tmp_path: Path) -> None:
 def test_settings_given_one_by_one_leave_the_others(tmp_path: Path) -> None:
     text = RewardSettings.parse({"name": "tiny:llama", "text": {"max_length": 100}}).text
     assert (text.template, text.cut, text.max_length) == ("chat", "drop_turns", 100)
+
+
+@pytest.mark.parametrize("kind", ["internlm2", "llama"])
+def test_a_judge_holds_its_reward_model_in_four_bits(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("bitsandbytes")
+    folder, shape = tmp_path / "model", {"hidden_size": 128, "intermediate_size": 64, "num_attention_heads": 4}
+    _ = internlm2_checkpoint(folder, **shape) if kind == "internlm2" else reward_folder(folder)
+    battles = pairs(("Why is the sky blue?", "The river.", "Red, green and blue."))
+    settings = {"model.compute": "fp32", "model.text.max_length": 256}
+    judge = load_judge("recipe:internlm2_reward", settings | {"model.name": str(folder)})
+    expected = judge.predict_proba(battles)
+    merge_judge(judge, "nf4").save_pretrained(tmp_path / "judge")
+    shutil.rmtree(folder)
+    again = TrainedJudge.from_pretrained(tmp_path / "judge")
+    assert np.array_equal(again.predict_proba(battles), expected)
+    assert again.fitted.members[0].base is None
+    stored = settings | {"model.name": str(tmp_path / "judge" / "members" / "0")}
+    assert np.array_equal(load_judge("recipe:internlm2_reward", stored).predict_proba(battles), expected)

@@ -21,6 +21,8 @@ from votecast.models.base import Model
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import PairNetwork
+from votecast.models.neural.quantization import convert_in_memory, load_options, set_compute_type
+from votecast.models.neural.settings import CausalSettings
 from votecast.types import Probabilities
 
 
@@ -61,17 +63,23 @@ def _in_fp32(network: nn.Module) -> Iterator[None]:
             layer.compute_dtype = kind
 
 
-def merge_member(member: NeuralModel, settings: Settings, dtype: torch.dtype) -> NeuralModel:
+def merge_member(member: NeuralModel, settings: Settings) -> NeuralModel:
     """Return the member without adapters.
 
     Args:
         member: A member with adapters.
-        settings: Its settings without adapters.
-        dtype: Of the weights. Sums are taken in fp32, from weights of 4 or 8 bits as they stand, and rounded once.
+        settings: Its settings without adapters, and with the precision of the merged weights. Sums are taken in fp32,
+            from weights of 4 or 8 bits as they stand, and rounded once; for 4 bits, in bf16 before.
     """
     network = member.fitted
     made = copy.deepcopy(network, {id(network.backbone): nn.Identity()})  # the heads; the backbone is made below
-    made.backbone = _plain_backbone(network, dtype)
+    if not isinstance(settings, CausalSettings) or settings.weights == "fp32":
+        made.backbone = _plain_backbone(network, torch.float32)
+    else:
+        made.backbone = _plain_backbone(network, torch.bfloat16)
+        held = settings.weights, settings.double_quantization, settings.compute
+        made.backbone = convert_in_memory(made.backbone, load_options(*held, made.backbone.config))
+        set_compute_type(settings.compute, made.backbone)
     found = copy.copy(member)
     found.settings, found.delta, found.base_in_memory = settings, None, None
     found.set_network(made)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from votecast.errors import ArtifactError, ConfigError
-from votecast.models.neural.hub import loading_model
+from votecast.models.neural.hub import hub_commit, loading_model
 from votecast.models.neural.packaged_weights import MINILM, SMOLLM2, minilm_folder, smollm2_folder
 from votecast.models.neural.quantization import convert_in_memory
 from votecast.models.neural.weight_files import WEIGHTS, weight_files, weights_digest
@@ -99,6 +99,13 @@ class Source:
         if name.count("/") > 1 or name.startswith((".", "~", "/")) or folder.exists():
             raise ConfigError(f"model.name is {name!r}, and there is no such folder; give a folder with weights")
         return cls(name, revision, base={"name": name, "revision": revision, "sha256": None, "licence": None})
+
+    def pinned(self) -> Source:
+        """Return the source at the commit that the hub, or its cache, has now; itself where it is not on the hub."""
+        if self.tiny or Path(self.path).is_dir():
+            return self
+        commit = hub_commit(self.path, self.revision) or self.revision
+        return replace(self, revision=commit, base={**(self.base or {}), "revision": commit})
 
     def tokenizer(self, *, eos_as_padding: bool = False) -> FastTokenizer:
         """Load the tokenizer of the backbone; with `eos_as_padding`, the end of a text pads where no token does.

@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError
 from transformers import PretrainedConfig
-from transformers.utils import logging
+from transformers.utils import cached_file, extract_commit_hash, logging
 
 from votecast.config.extras import need
 from votecast.config.machine import fitting_in_memory
@@ -80,6 +80,16 @@ def hub_config(name: str, revision: str | None) -> dict[str, object]:
             return dict(PretrainedConfig.get_config_dict(name, revision=revision)[0])
     except (OSError, ValueError):
         return {}
+
+
+def hub_commit(name: str, revision: str | None) -> str | None:
+    """Return the commit that a model has on the hub, or in its cache; None if config.json cannot be read."""
+    try:
+        with silence_transformers():
+            found: str | None = extract_commit_hash(cached_file(name, "config.json", revision=revision), None)
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def download_model(name: str, revision: str | None, patterns: list[str]) -> Path:

@@ -16,11 +16,13 @@ from votecast.errors import ArtifactError, ConfigError
 from votecast.inference.devices import MORE_MEMORY
 from votecast.models.neural.hub import silence_transformers
 from votecast.models.neural.weight_files import read_weights, weight_files
+from votecast.training.mixed_precision import bitsandbytes
 
 KIND, CLASS, REWARD_TOKEN = "internlm2", "InternLM2ForRewardModel", 92527
 
 _HEAD = "v_head.weight"
-_LAYER = re.compile(r"(layers\.\d+)\.(.+)\.(weight|bias)")
+# weights of 4 bits have constants beside them, such as weight.absmax
+_LAYER = re.compile(r"(layers\.\d+)\.(.+?)\.((?:weight|bias)(?:\..+)?)")
 # names of InternLM2 -> names of Llama; the attention is packed into one tensor and split apart
 _RENAMED = {
     "attention.wo": "self_attn.o_proj",
@@ -93,23 +95,19 @@ def llama_config(values: Mapping[str, Any]) -> LlamaConfig:
         tie_word_embeddings=False,
         use_cache=False,
         **{name: values[name] for name in _SHARED if values.get(name) is not None},
+        **{name: values[name] for name in ("quantization_config",) if values.get(name) is not None},
     )
 
 
-def llama_weights(tensors: Mapping[str, Tensor], config: LlamaConfig) -> tuple[dict[str, Tensor], Tensor]:
+def llama_weights(tensors: Mapping[str, Tensor], config: LlamaConfig) -> tuple[dict[str, Any], Tensor]:
     """Rename the weights to Llama's names; return them, and those of the head.
 
     Raises:
         ArtifactError: If the head is missing, or a tensor is unknown or of another shape.
     """
-    if packed := [name for name in tensors if ".absmax" in name or "quant_state" in name or name.endswith(".SCB")]:
-        raise ArtifactError(
-            f"this InternLM2 checkpoint is stored in 4 or 8 bits already ({packed[0]}), and its packed attention can "
-            "only be split in full precision; give the original, and set model.weights to nf4"
-        )
     if _HEAD not in tensors:
         raise ArtifactError(f"this InternLM2 checkpoint has no {_HEAD}; give one of a reward model")
-    found: dict[str, Tensor] = {}
+    found: dict[str, Any] = {}
     for full, tensor in tensors.items():
         name, place = full.removeprefix("model."), _LAYER.fullmatch(full.removeprefix("model."))
         if full == _HEAD or name.endswith("rotary_emb.inv_freq"):
@@ -119,9 +117,13 @@ def llama_weights(tensors: Mapping[str, Tensor], config: LlamaConfig) -> tuple[d
         elif place is not None and place[2] in _RENAMED:
             found[f"{place[1]}.{_RENAMED[place[2]]}.{place[3]}"] = tensor
         elif place is not None and place[2] == _PACKED:
-            parts = split_packed(tensor, config.num_attention_heads, config.num_key_value_heads)
+            if "." in place[3]:  # a constant, read with its weight
+                continue
+            constants = {key: value for key, value in tensors.items() if key.startswith(f"{full}.")}
+            parts = _split_four_bits(tensor, constants, config) if constants else _split(tensor, config)
             for which, part in zip("qkv", parts, strict=True):
-                found[f"{place[1]}.self_attn.{which}_proj.{place[3]}"] = part.contiguous()
+                at = f"{place[1]}.self_attn.{which}_proj.{place[3]}"
+                found |= {f"{at}{key}": value for key, value in part.items()}
         else:
             raise ArtifactError(
                 f"it holds {name}, which InternLM2 does not have; give a checkpoint of that architecture"
@@ -168,6 +170,55 @@ def read_reward(folder: Path, options: Mapping[str, Any]) -> tuple[LlamaModel, T
             "config.json and weights from one model"
         )
     return model.eval(), head.float()
+
+
+class _Part:
+    """Rows of a tensor, copied when they are read: transformers reads one weight after the other."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+
+    def __getitem__(self, _: object) -> Tensor:
+        return self._tensor.contiguous()
+
+    def is_floating_point(self) -> bool:
+        """Return whether the tensor holds floating-point numbers."""
+        return self._tensor.is_floating_point()
+
+
+def _split(tensor: Tensor, config: LlamaConfig) -> list[dict[str, Any]]:
+    parts = split_packed(tensor, config.num_attention_heads, config.num_key_value_heads)
+    return [{"": _Part(part)} for part in parts]
+
+
+def _split_four_bits(tensor: Tensor, constants: Mapping[str, Tensor], config: LlamaConfig) -> list[dict[str, Any]]:
+    """Split a packed projection in 4 bits without rounding it again: queries, keys and values with their constants.
+
+    Constants that are quantized themselves are written out: their blocks go across the rows of several heads.
+    """
+    functional = bitsandbytes().functional
+    named = {key.rpartition("weight.")[2]: value for key, value in constants.items()}
+    state = functional.QuantState.from_dict(named, tensor.device)
+    rows, width = state.shape
+    if width % state.blocksize:
+        raise ArtifactError(
+            f"it is stored in 4 bits in blocks of {state.blocksize}, which its rows of {width} weights do not fill; "
+            "give the original, and set model.weights to nf4"
+        )
+    scales = state.absmax
+    if state.nested:
+        scales = functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+    heads = config.num_attention_heads, config.num_key_value_heads
+    found: list[dict[str, Any]] = []
+    # both lie row by row, (rows, bytes) and (rows, blocks)
+    pairs = zip(split_packed(tensor.view(rows, -1), *heads), split_packed(scales.view(rows, -1), *heads), strict=True)
+    for bits, own in pairs:
+        part = functional.QuantState(
+            own.flatten().float(), (len(bits), width), state.code, state.blocksize, state.quant_type, state.dtype
+        )
+        described = {f".{name}": value for name, value in part.as_dict(packed=True).items()}
+        found.append({"": bits.reshape(-1, 1)} | described)
+    return found
 
 
 def split_packed(tensor: Tensor, heads: int, key_value_heads: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -47,6 +47,14 @@ class Special:
     template: str | None = None
 
 
+def is_internlm2_tokenizer(folder: Path) -> bool:
+    """Return whether a folder holds a tokenizer that `InternLM2Tokenizer.save` wrote."""
+    try:
+        return "reward_token_id" in json.loads((folder / SETTINGS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
 class InternLM2Tokenizer:
     """A tokenizer of sentencepiece with chat tokens beside it.
 

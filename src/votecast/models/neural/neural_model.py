@@ -61,6 +61,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         network: The trained network; None before `fit` and `load`.
         delta: Adapters, biases and head, for a member whose folder does not hold its backbone.
         offset_judge: The fitted judge whose predictions the network starts from; None without the setting `offset`.
+        made_with: What a loaded judge recorded of the base it was made with.
         base_in_memory: The backbone that this member shares with others; None for one of its own.
         engine_slot: Holds the engine that runs the network in predictions.
     """
@@ -73,6 +74,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         self.network: PairNetwork | None = None
         self.delta: adapters.Tensors | None = None
         self.offset_judge: Model | None = None
+        self.made_with: Mapping[str, object] = {}
         self.base_in_memory: SharedBase | None = None
         self.engine_slot = EngineSlot(EngineGroup())
         self._watched: tuple[NeuralPrepared, Probabilities, Floats] | None = None
@@ -87,8 +89,13 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
 
     @cached_property
     def source(self) -> Source:
-        """Where the backbone comes from."""
-        return Source.of(self.settings.name, self.settings.revision)
+        """Where the backbone comes from; one from the hub stays at the commit of the first use."""
+        return Source.of(self.settings.name, self.revision).pinned()
+
+    @property
+    def revision(self) -> str | None:
+        """Revision of the backbone on the hub: the commit that the judge was made with, else that of the settings."""
+        return str(self.made_with.get("revision") or "") or self.settings.revision
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -372,7 +379,8 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
     def _restore(self, folder: Path) -> None:
         self.read_records(folder)
         if (folder / DELTA).is_file():
-            self.check_base(json.loads((folder / BASE).read_text("utf-8")) or {})
+            self.made_with = json.loads((folder / BASE).read_text("utf-8")) or {}
+            self.check_base(self.made_with)
             self.set_delta(load_file(folder / DELTA), place=str(folder))
         else:
             self.source = Source(str(folder))

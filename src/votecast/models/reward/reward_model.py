@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from votecast.calibration.link_fit import fit_link
@@ -28,7 +29,7 @@ from votecast.inference.engine import dtype_of
 from votecast.models.neural.backbone import Source
 from votecast.models.neural.causal_model import CausalModel
 from votecast.models.neural.examples import NeuralPrepared
-from votecast.models.neural.neural_model import BASE
+from votecast.models.neural.neural_model import BASE, HEAD
 from votecast.models.neural.pair_network import PairNetwork
 from votecast.models.neural.quantization import compute_type, set_compute_type
 from votecast.models.reward.reward_network import (
@@ -36,6 +37,7 @@ from votecast.models.reward.reward_network import (
     RewardNetwork,
     load_reward,
     reward_source,
+    save_reward,
     tokenizer_of,
 )
 from votecast.models.reward.reward_scores import AnswerScores, Memo, RewardPrepared, score_answers
@@ -61,6 +63,9 @@ class RewardModel(CausalModel):
     Args:
         settings: Settings of the family.
         seed: Seed of every draw.
+
+    Attributes:
+        holds_weights: Whether its folder holds the weights of a model that is not trained.
     """
 
     settings_type: ClassVar[type[Settings]] = RewardSettings
@@ -70,15 +75,14 @@ class RewardModel(CausalModel):
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
         self.cache: ScoreCache | None = None
+        self.holds_weights = False
         self._progress: Progress = no_progress
-        self._expected: Mapping[str, object] | None = None
         self._unused: Memo | None = None
 
     @cached_property
     def source(self) -> Source:
         """Where the model comes from; one from the hub stays at the commit that the judge was made with."""
-        made_with = (self._expected or {}).get("revision")
-        return reward_source(self.settings.name, self.settings.revision or (str(made_with) if made_with else None))
+        return reward_source(self.settings.name, self.revision)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -103,8 +107,8 @@ class RewardModel(CausalModel):
 
     @property
     def base(self) -> dict[str, object] | None:
-        """Name and hash of the weights; the folder of this member does not hold them."""
-        return self.source.base
+        """Name and hash of the weights that the folder of this member does not hold."""
+        return None if self.holds_weights else self.source.base
 
     @property
     def is_trained(self) -> bool:
@@ -130,8 +134,8 @@ class RewardModel(CausalModel):
             ArtifactError: If the weights are not those the judge was made with.
         """
         if self.network is None and not self.is_trained:
-            if self._expected is not None:
-                self.check_base(self._expected)
+            if self.made_with:
+                self.check_base(self.made_with)
             self.set_network(self.initial_network(trains=False))
         return super().fitted
 
@@ -315,15 +319,25 @@ class RewardModel(CausalModel):
         (folder / LINK).write_text(json.dumps(self.link.to_dict(), indent=2) + "\n", "utf-8")
         if self.is_trained:
             super().save(folder)
+        elif self.holds_weights:
+            save_reward(cast("ClassifierReward", self.fitted), folder)
+            self.tokenizer.save(folder)
+            # the classifier is read in the precision of its layers, the head in its own
+            save_file({name: value.contiguous() for name, value in self.fitted.head_tensors().items()}, folder / HEAD)
         else:
-            (folder / BASE).write_text(json.dumps(self._expected or self.base, indent=2) + "\n", "utf-8")
+            (folder / BASE).write_text(json.dumps(self.made_with or self.base, indent=2) + "\n", "utf-8")
 
     def _restore(self, folder: Path) -> None:
         self.link = Link.from_dict(json.loads((folder / LINK).read_text("utf-8")))
         if self.is_trained:
             super()._restore(folder)
+        elif (folder / HEAD).is_file():
+            self.holds_weights, self.source = True, reward_source(str(folder))
+            network = self.initial_network(trains=False)
+            network.fill_head(load_file(folder / HEAD))
+            self.set_network(network)
         else:
-            self._expected = json.loads((folder / BASE).read_text("utf-8"))
+            self.made_with = json.loads((folder / BASE).read_text("utf-8")) or {}
 
 
 def _decided_votes(targets: Probabilities, weights: Floats, allowed: Bools) -> tuple[Ints, Probabilities, Floats]:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import BitsAndBytesConfig, PretrainedConfig, PreTrainedModel
+from transformers import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    BitsAndBytesConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 
 from votecast.errors import ConfigError
 from votecast.models.neural.backbone import Source, check_vocabulary
-from votecast.models.neural.hub import download_model, hub_config
+from votecast.models.neural.hub import download_model, hub_config, silence_transformers
 from votecast.models.neural.internlm2 import is_internlm2, llama_config, read_config, read_reward
-from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer
+from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer, is_internlm2_tokenizer
 from votecast.models.neural.last_states import last_states
 from votecast.models.neural.pair_network import NO_TIE, PairNetwork, classifier_logits, head_in_fp32, last_token_head
 from votecast.models.neural.weight_files import weight_files, weights_digest
@@ -23,6 +29,8 @@ from votecast.text.tokenization import Tokenizer
 LABELS = ("reward",)
 """The output of a reward model."""
 
+# heads are kept in full beside weights of few bits
+_HEADS = ["score", "classifier"]
 _FILES = ["*.json", "*.safetensors", "*.bin", "tokenizer.model"]
 
 
@@ -99,9 +107,8 @@ def reward_source(name: str, revision: str | None = None) -> Source:
         if not (source.base or {}).get("sha256"):
             source = replace(source, base={**(source.base or {}), "sha256": weights_digest(weight_files(folder))})
     else:
+        source = source.pinned()
         values = hub_config(source.path, source.revision)
-        commit = str(values.get("_commit_hash") or "") or revision
-        source = replace(source, revision=commit, base={**(source.base or {}), "revision": commit})
         if is_internlm2(values):
             folder = download_model(source.path, source.revision, _FILES)
     if not is_internlm2(values):
@@ -114,7 +121,27 @@ def tokenizer_of(source: Source) -> Tokenizer:
     """Load the tokenizer of a reward model; the end of a text pads where it has no padding token."""
     if isinstance(source, InternLM2Source):
         return source.internlm2_tokenizer()
+    if is_internlm2_tokenizer(Path(source.path)):
+        return InternLM2Tokenizer.load(Path(source.path), {})
     return source.tokenizer(eos_as_padding=True)
+
+
+def save_reward(network: ClassifierReward, folder: Path) -> None:
+    """Write a reward model as a sequence classifier of transformers with one label, in the precision it is held in."""
+    model = network.backbone
+    if isinstance(network, RewardNetwork):
+        config = copy.deepcopy(model.config)
+        config.num_labels = len(LABELS)
+        if isinstance(quantization := vars(config).get("quantization_config"), BitsAndBytesConfig):
+            quantization.llm_int8_skip_modules = _HEADS
+        with torch.device("meta"):
+            whole = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)](config)
+        setattr(whole, whole.base_model_prefix, model)
+        whole.score = network.score
+        whole.hf_quantizer = vars(model).get("hf_quantizer")
+        model = whole
+    with silence_transformers():
+        model.save_pretrained(folder, save_original_format=False)
 
 
 def load_reward(
@@ -133,7 +160,7 @@ def load_reward(
     if isinstance(source, InternLM2Source):
         return read_reward(Path(source.path), options)
     if isinstance(quantization := options.get("quantization_config"), BitsAndBytesConfig):
-        quantization.llm_int8_skip_modules = ["score", "classifier"]  # the head is kept in full
+        quantization.llm_int8_skip_modules = _HEADS  # the head is kept in full
     try:
         model = source.load("classifier", dropout=dropout, options=options, labels=LABELS, head_given=head_given)
     except ConfigError as error:
