@@ -66,12 +66,16 @@ class LiveBytes(TorchDispatchMode):
 
 KINDS = ("llama", "gemma2", "deberta-v2")
 SIZES = ("small", "wide", "deep", "long")
+HELD_OUT = ("many heads", "broad")
+"""Shapes that no term of the formulas was adjusted to."""
 # hidden size, layers, heads, feed-forward, vocabulary, sequences of a pass, tokens of each
 _SHAPES = {
     "small": (64, 2, 4, 256, 500, 4, 128),
     "wide": (192, 3, 6, 768, 500, 4, 96),
     "deep": (64, 8, 4, 192, 2000, 2, 128),
     "long": (96, 3, 4, 256, 500, 1, 512),
+    "many heads": (128, 5, 8, 384, 1000, 3, 200),
+    "broad": (256, 4, 4, 1024, 800, 2, 304),
 }
 
 
