@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from votecast.models.sizing.network_size import PUBLISHED
+
 SHARD = 5_000_000_000
 """Bytes of one file of weights, as on the hub."""
 _PIECE = 1 << 24
@@ -20,120 +22,57 @@ _TEXT = """the a of to and in is that it for on with as be this are by an or fro
 which what how why when who answer question response prompt because example first second better shorter longer list
 code python function return number value table paragraph sentence word letter write read explain compare"""
 
-GEMMA2_9B = {
-    "model_type": "gemma2",
-    "architectures": ["Gemma2ForCausalLM"],
-    "hidden_size": 3584,
-    "num_hidden_layers": 42,
-    "num_attention_heads": 16,
-    "num_key_value_heads": 8,
-    "head_dim": 256,
-    "intermediate_size": 14336,
-    "query_pre_attn_scalar": 256,
-    "sliding_window": 4096,
-    "attn_logit_softcapping": 50.0,
-    "final_logit_softcapping": 30.0,
-    "hidden_activation": "gelu_pytorch_tanh",
-    "max_position_embeddings": 8192,
-    "rms_norm_eps": 1e-6,
-    "rope_theta": 10000.0,
-    "vocab_size": 256_000,
-    "pad_token_id": 0,
-    "eos_token_id": 1,
-    "bos_token_id": 2,
-    "torch_dtype": "bfloat16",
-}
-LLAMA31_8B = {
-    "model_type": "llama",
-    "architectures": ["LlamaForCausalLM"],
-    "hidden_size": 4096,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "intermediate_size": 14336,
-    "hidden_act": "silu",
-    "max_position_embeddings": 131_072,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 500_000.0,
-    "rope_scaling": {
-        "rope_type": "llama3",
-        "factor": 8.0,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 8192,
+_BEYOND_SIZES: dict[str, dict[str, Any]] = {
+    "deberta-v2": {"pooler_dropout": 0, "pooler_hidden_act": "gelu", "layer_norm_eps": 1e-7, "pad_token_id": 0},
+    "gemma2": {
+        "architectures": ["Gemma2ForCausalLM"],
+        "final_logit_softcapping": 30.0,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "pad_token_id": 0,
+        "eos_token_id": 1,
+        "bos_token_id": 2,
+        "torch_dtype": "bfloat16",
     },
-    "tie_word_embeddings": False,
-    "vocab_size": 128_256,
-    "bos_token_id": 128_000,
-    "eos_token_id": 128_001,
-    "torch_dtype": "bfloat16",
-}
-DEBERTA_V3_LARGE = {
-    "model_type": "deberta-v2",
-    "hidden_size": 1024,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "intermediate_size": 4096,
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
-    "max_position_embeddings": 512,
-    "relative_attention": True,
-    "position_buckets": 256,
-    "norm_rel_ebd": "layer_norm",
-    "share_att_key": True,
-    "pos_att_type": "p2c|c2p",
-    "layer_norm_eps": 1e-7,
-    "max_relative_positions": -1,
-    "position_biased_input": False,
-    "type_vocab_size": 0,
-    "pooler_dropout": 0,
-    "pooler_hidden_act": "gelu",
-    "vocab_size": 128_100,
-    "pad_token_id": 0,
-}
-_INTERNLM2 = {
-    "model_type": "internlm2",
-    "architectures": ["InternLM2ForRewardModel"],
-    "auto_map": {
-        "AutoConfig": "configuration_internlm2.InternLM2Config",
-        "AutoModel": "modeling_internlm2.InternLM2ForRewardModel",
+    "llama": {
+        "architectures": ["LlamaForCausalLM"],
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 500_000.0,
+        "rope_scaling": {
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+        "tie_word_embeddings": False,
+        "bos_token_id": 128_000,
+        "eos_token_id": 128_001,
+        "torch_dtype": "bfloat16",
     },
-    "bias": False,
-    "hidden_act": "silu",
-    "max_position_embeddings": 32768,
-    "rms_norm_eps": 1e-5,
-    "rope_theta": 1_000_000,
-    "rope_scaling": {"type": "dynamic", "factor": 2.0},
-    "vocab_size": 92544,
-    "reward_token_id": 92527,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 2,
-    "tie_word_embeddings": False,
-    "torch_dtype": "bfloat16",
+    "internlm2": {
+        "auto_map": {
+            "AutoConfig": "configuration_internlm2.InternLM2Config",
+            "AutoModel": "modeling_internlm2.InternLM2ForRewardModel",
+        },
+        "bias": False,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 1_000_000,
+        "rope_scaling": {"type": "dynamic", "factor": 2.0},
+        "reward_token_id": 92527,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 2,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+    },
 }
 
 
-def internlm2(hidden: int, layers: int, heads: int, key_value: int, intermediate: int) -> dict[str, Any]:
-    """Return the configuration of an InternLM2 reward model."""
-    return _INTERNLM2 | {
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": key_value,
-        "intermediate_size": intermediate,
-    }
-
-
-CONFIGS = {
-    "deberta_v3_large": DEBERTA_V3_LARGE,
-    "internlm2_1_8b": internlm2(2048, 24, 16, 8, 8192),
-    "internlm2_7b": internlm2(4096, 32, 32, 8, 14336),
-    "internlm2_20b": internlm2(6144, 48, 48, 8, 16384),
-    "gemma2_9b": GEMMA2_9B,
-    "llama31_8b": LLAMA31_8B,
-}
+def published_config(name: str) -> dict[str, Any]:
+    """Return the config.json of a model on the hub whose sizes votecast knows."""
+    sizes = dict(PUBLISHED[name])
+    return sizes | _BEYOND_SIZES[sizes["model_type"]]
 
 
 @dataclass(frozen=True)

@@ -22,26 +22,29 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from _checkpoints import CONFIGS, write_checkpoint
+from _checkpoints import published_config, write_checkpoint
 
-RECIPES = {
-    "deberta_v3_large": "deberta_v3_large",
-    "internlm2_1_8b": "internlm2_reward",
-    "internlm2_7b": "internlm2_reward",
-    "internlm2_20b": "internlm2_reward",
-    "gemma2_9b": "gemma2_9b_qlora",
-    "llama31_8b": "llama31_8b_lora",
+SYSTEMS = {
+    "deberta_v3_large": ("deberta_v3_large", "microsoft/deberta-v3-large"),
+    "internlm2_1_8b": ("internlm2_reward", "internlm/internlm2-1_8b-reward"),
+    "internlm2_7b": ("internlm2_reward", "internlm/internlm2-7b-reward"),
+    "internlm2_20b": ("internlm2_reward", "internlm/internlm2-20b-reward"),
+    "gemma2_9b": ("gemma2_9b_qlora", "google/gemma-2-9b-it"),
+    "llama31_8b": ("llama31_8b_lora", "meta-llama/Llama-3.1-8B"),
 }
+"""Recipe and model of each system."""
 SMALL = {
     "hidden_size": 64,
+    "pooler_hidden_size": 64,
     "num_hidden_layers": 4,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 16,
     "intermediate_size": 128,
 }
-ROWS, PREDICTED = 16, 10
+ROWS, TRAINED, PREDICTED = 16, 8, 10
 REWARD = "internlm2_reward"
 
 
@@ -62,12 +65,13 @@ class Rehearsal:
 
     def __init__(self, asked: argparse.Namespace) -> None:
         self.asked, self.work, self.steps = asked, asked.work / asked.system, list[Step]()
-        self.recipe, self.has_gpu = RECIPES[asked.system], bool(shutil.which("nvidia-smi"))
-        self.config = CONFIGS[asked.system] | (
-            {key: value for key, value in SMALL.items() if key in CONFIGS[asked.system]} if asked.try_small else {}
-        )
+        (self.recipe, name), self.has_gpu = SYSTEMS[asked.system], bool(shutil.which("nvidia-smi"))
+        self.published = published_config(name)
+        small = {key: value for key, value in SMALL.items() if asked.try_small and key in self.published}
+        self.config = self.published | small
         if asked.layers:
             self.config["num_hidden_layers"] = asked.layers
+        self.estimate: dict[str, Any] = {}
         self.model, self.votes, self.judge = (self.work / name for name in ("model", "votes.csv", "judge"))
 
     def run(self) -> None:
@@ -86,6 +90,7 @@ class Rehearsal:
             )
             return
         train = ["train", self.recipe, *self._shared(), *self._training(), "--train", self.votes, "--out", self.judge]
+        self._estimate()
         self._votecast(*train, name="train, killed after a checkpoint", until=self._has_checkpoint)
         self._votecast(*train, "--resume", name="resume, two folds, average")
         self._votecast(*predict, self.judge, name="predict 10 rows")
@@ -99,12 +104,25 @@ class Rehearsal:
 
     def _training(self) -> list[str]:
         """Two steps on each of two folds, and adapters on the upper layers that there are."""
-        learn = {"max_steps": 2, "batch_size": 2, "save_every": 1, "eval_every": 1, "log_every": 1}
-        found = ["--folds.n=2", *(f"--model.training.{key}={value}" for key, value in learn.items())]
+        learn = {"batch_size": 2, "save_every": 1, "eval_every": 1, "log_every": 1}
+        found = [
+            "--folds.n=2",
+            f"--rows={TRAINED}",
+            *(f"--model.training.{key}={value}" for key, value in learn.items()),
+        ]
         layers, first = self.config["num_hidden_layers"], 16
-        if self.recipe != "deberta_v3_large" and layers != CONFIGS[self.asked.system]["num_hidden_layers"]:
+        if self.recipe != "deberta_v3_large" and layers != self.published["num_hidden_layers"]:
             found.append(f"--model.adapter.layers=[{min(first, layers // 2)},{layers - 1}]")
         return found
+
+    def _estimate(self) -> None:
+        """Print what `votecast estimate` says of the same training."""
+        found = self.work / "estimate.json"
+        words = ["estimate", self.recipe, *self._shared(), *self._training(), "--train", self.votes, "--json", found]
+        self._votecast(*words, quiet=True)
+        self.estimate = json.loads(found.read_text())
+        memory = {key: f"{value / 1e9:.2f} GB" for key, value in self.estimate["memory"].items()}
+        print("estimate: " + ", ".join(f"{key} {value}" for key, value in memory.items()), flush=True)
 
     def _has_checkpoint(self) -> bool:
         return any(self.work.glob(".judge.work/**/checkpoints/step-*"))
@@ -170,7 +188,7 @@ def _disk(folder: Path) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("system", choices=RECIPES)
+    parser.add_argument("system", choices=SYSTEMS)
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoint and judges; it is kept")
     parser.add_argument("--layers", type=int, help="fewer layers of the true width")
     parser.add_argument("--length", type=int, default=256, help="tokens of a sequence")
@@ -181,7 +199,12 @@ def main() -> None:
     size = f"{rehearsal.config['num_hidden_layers']} layers of width {rehearsal.config['hidden_size']}"
     print(f"{asked.system}: {size}, {asked.length} tokens, {os.cpu_count()} processors", flush=True)
     rehearsal.run()
-    found = {"system": asked.system, "config": rehearsal.config, "steps": [asdict(s) for s in rehearsal.steps]}
+    found = {
+        "system": asked.system,
+        "config": rehearsal.config,
+        "estimate": rehearsal.estimate,
+        "steps": [asdict(s) for s in rehearsal.steps],
+    }
     (rehearsal.work / "figures.json").write_text(json.dumps(found, indent=2) + "\n", "utf-8")
 
 

@@ -58,7 +58,7 @@ def test_keras_is_sized_by_its_twin(votecast: Callable, votes: Path) -> None:
 def test_train_refuses_what_cannot_fit_before_it_reads_a_weight(
     votecast: Callable, votes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     words = ("train", "llama31_8b_lora", "--train", votes, "--out", tmp_path / "judge", "--model.weights", "bf16")
     monkeypatch.setattr(gpus, "local_gpu", lambda: gpus.find_gpu("12GB"))
     ran = votecast(*words)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.options import Flag, Output, Overrides, ReadOptions, TrainFiles, parse_overrides
+from votecast.cli.options import Output, Overrides, ReadOptions, TrainFiles, TrainingOptions
 from votecast.cli.screen import Bars, print_facts, print_line
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def estimate(
     gpu: str | None = None,
     tokens_per_second: Annotated[float | None, Parameter(validator=validators.Number(gt=0))] = None,
     reading: ReadOptions = ReadOptions(),
-    small: Flag = False,
+    training: TrainingOptions = TrainingOptions(),
     output: Output = Output(),
     overrides: Overrides = None,
 ) -> None:
@@ -31,14 +31,11 @@ def estimate(
         recipe: A shipped recipe or family (see votecast recipes), or the path of a YAML file.
         gpu: A card by name or memory, and how many, such as "T4 x2", A100-80 or 24GB; by default those of this machine.
         tokens_per_second: Measured speed of training on one card, for the hours.
-        small: Use the small form of the recipe.
     """
     from votecast.judges.estimate import estimate as estimate_training
 
     output.check()
-    settings = parse_overrides(overrides)
-    if reading.seed is not None:
-        settings["seed"] = str(reading.seed)
+    settings = training.settings(overrides, reading.seed)
     reader = reading.reader(overwrite=output.overwrite)
     with Bars() as bars:
         found = estimate_training(
@@ -47,7 +44,7 @@ def estimate(
             gpu=gpu,
             tokens_per_second=tokens_per_second,
             overrides=settings,
-            small=small,
+            small=training.small,
             reader=reader,
             progress=bars.steps,
         )

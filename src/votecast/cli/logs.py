@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,8 +23,8 @@ HELP = (
 _FILE = "--log-file"
 _TEXTS = frozenset[str]().union(*TEXT_OPTIONS.values())
 _LEVELS = {"-v": 1, "-vv": 2, "--verbose": 1}
-_failures = logging.getLogger("votecast.failures")
-"""What ends a command; it goes to the log file alone, since the screen shows it as an error."""
+_files: list[logging.Handler] = []
+"""The log file of the running command; what ends it goes there alone, since the screen shows it as an error."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,11 @@ def logging_to(options: LogOptions, *, is_main: bool) -> Iterator[None]:
     handlers: list[logging.Handler] = [_ScreenHandler(options.verbosity) if is_main else logging.NullHandler()]
     if options.file is not None:
         handlers.append(_open_file(options.file))
-        _failures.addHandler(handlers[-1])
-    levels = [(ours, ours.level), (root, root.level), (_failures, _failures.level)]
+        _files.append(handlers[-1])
+    levels = [(ours, ours.level), (root, root.level)]
     everything = options.file is not None
     ours.setLevel(logging.DEBUG if options.verbosity or everything else logging.INFO)
     root.setLevel(logging.INFO if options.verbosity > 1 or everything else logging.WARNING)
-    _failures.setLevel(logging.DEBUG)
-    _failures.propagate = False
     for handler in handlers:
         root.addHandler(handler)
     try:
@@ -100,15 +99,18 @@ def logging_to(options: LogOptions, *, is_main: bool) -> Iterator[None]:
     finally:
         for handler in handlers:
             root.removeHandler(handler)
-            _failures.removeHandler(handler)
             handler.close()
+        _files.clear()
         for logger, level in levels:
             logger.setLevel(level)
 
 
 def log_failure(message: str) -> None:
     """Write the error that ends a command to the log file, with its traceback."""
-    _failures.debug("error: %s", message, exc_info=True)
+    for handler in _files:
+        handler.handle(
+            logging.LogRecord("votecast", logging.ERROR, __file__, 0, "error: %s", (message,), sys.exc_info())
+        )
 
 
 def _open_file(path: str) -> logging.Handler:

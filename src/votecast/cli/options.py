@@ -125,6 +125,33 @@ class InputReadOptions(_ReadOptions):
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class TrainingOptions:
+    """What of a recipe is trained, for train and estimate."""
+
+    small: Flag = False
+    """Use the small form of the recipe, which trains in a minute or two on any machine."""
+    fold: Count | None = None
+    """Train and evaluate this fold alone, numbered from 0, and keep its member."""
+    rows: Annotated[int | None, Parameter(validator=validators.Number(gte=2))] = None
+    """Train on at most this many rows, stratified by label after cleaning."""
+    final: Literal["refit", "average", "average_weights"] | None = None
+    """Train once more on all rows (refit), or keep the members of all folds and average their predictions (average) or
+    their weights (average_weights)."""
+
+    def settings(self, overrides: Sequence[str] | None, seed: int | None) -> dict[str, str]:
+        """Return these options and the dotted ones as overrides of the recipe."""
+        settings = parse_overrides(overrides)
+        if self.fold is not None and "folds.only" in settings:
+            raise ConfigError(
+                f"--fold is {self.fold} and --folds.only is {settings['folds.only']}; both name the fold to train, so "
+                "give one"
+            )
+        given = {"seed": seed, "folds.only": self.fold, "rows": self.rows, "final": self.final}
+        return settings | {key: str(value) for key, value in given.items() if value is not None}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class Output:
     """Results as JSON, and whether files may be replaced."""
 

@@ -6,25 +6,19 @@ import contextlib
 import json
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter, validators
 
 from votecast.cli.options import (
     STANDARD,
-    Count,
-    Flag,
     Output,
     Overrides,
     ReadOptions,
     Resume,
     TrainFiles,
-    parse_overrides,
+    TrainingOptions,
 )
 from votecast.cli.screen import Bars, judge_text, print_facts, print_note
 from votecast.cli.summaries import show_cleaning, show_out_of_fold, show_readings, show_truncation
 from votecast.config import current_launch
-from votecast.errors import ConfigError
 from votecast.types import no_progress
 
 
@@ -35,11 +29,8 @@ def train(
     train: TrainFiles,
     out: Path,
     reading: ReadOptions = ReadOptions(),
-    small: Flag = False,
-    fold: Count | None = None,
-    rows: Annotated[int | None, Parameter(validator=validators.Number(gte=2))] = None,
+    training: TrainingOptions = TrainingOptions(),
     folds_from: str | None = None,
-    final: Literal["refit", "average", "average_weights"] | None = None,
     resume: Resume = False,
     output: Output = Output(),
     overrides: Overrides = None,
@@ -49,20 +40,9 @@ def train(
     Args:
         recipe: A shipped recipe or family (see votecast recipes), or the path of a YAML file.
         out: Folder to write the judge to.
-        small: Use the small form of the recipe, which trains in a minute or two on any machine.
-        fold: Train and evaluate this fold alone, numbered from 0, and keep its member.
-        rows: Train on at most this many rows, stratified by label after cleaning.
         folds_from: A judge whose folds are used again, row by row.
-        final: Train once more on all rows (refit), or keep the members of all folds and average their predictions
-            (average) or their weights (average_weights).
     """
-    settings = parse_overrides(overrides)
-    if fold is not None and "folds.only" in settings:
-        raise ConfigError(
-            f"--fold is {fold} and --folds.only is {settings['folds.only']}; both name the fold to train, so give one"
-        )
-    given = {"seed": reading.seed, "folds.only": fold, "rows": rows, "final": final}
-    settings |= {key: str(value) for key, value in given.items() if value is not None}
+    settings = training.settings(overrides, reading.seed)
     is_main, again = current_launch().is_main, output.overwrite or resume
     if is_main:
         # the JSON of the run that is resumed may be replaced
@@ -81,7 +61,7 @@ def train(
             folds_from=folds_from,
             overwrite=output.overwrite,
             resume=resume,
-            small=small,
+            small=training.small,
             reader=reader,
             progress=stack.enter_context(Bars()).steps if is_main else no_progress,
         )
