@@ -40,7 +40,7 @@ def neural_links(links: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return wheels of the core and the extra neural."""
     folder = tmp_path_factory.mktemp("neural") / "links"
     shutil.copytree(links, folder)
-    names = ("accelerate", "gguf", "huggingface-hub", "peft", "sentencepiece", "tokenizers", "transformers")
+    names = ("accelerate", "gguf", "huggingface-hub", "peft", "protobuf", "sentencepiece", "tokenizers", "transformers")
     for name in names:
         fake_wheel(folder, name, requires=["torch"] if name == "accelerate" else [])
     fake_wheel(folder, "torch", requires=["nvidia-cublas", "numpy"])
@@ -90,7 +90,7 @@ def test_weights_of_a_folder_go_with_the_judge_and_the_pack_can_move(
 def test_weights_on_a_hub_need_a_local_copy(
     votecast: Callable, base: Path, neural_links: Path, arena: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     judge = judge_on("nobody/reward", tmp_path / "judge")
     expected = predictions(judge_on(base, tmp_path / "same"), arena)
     words = ["pack", "--judge", judge, "--find-links", neural_links, "--no-index", "--out", tmp_path / "pack"]

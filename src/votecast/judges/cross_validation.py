@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,7 @@ from votecast.models.base import Model, Prepared
 from votecast.models.registry import family
 from votecast.splits import Folds, PromptHashes, make_folds
 from votecast.splits.settings import only_beyond
+from votecast.text.truncation import TruncationReport
 from votecast.types import Ints, Probabilities, Run, swap_columns
 
 MEMBER = "member"
@@ -170,10 +171,14 @@ class _Fitter:
         run.progress("preparing", 0, 1)
         self.model = family(recipe.family)(recipe.model, seed=recipe.seed)
         self.prepared = self.model.prepare(battles)
-        self.cut = self.model.truncation(self.prepared)
         self._prepared_swapped: Prepared | None = None
         self.members: list[Model] = []
         self.stored: list[Path] = []
+
+    @cached_property
+    def cut(self) -> TruncationReport | None:
+        """What was truncated of the battles."""
+        return self.model.truncation(self.prepared)
 
     def fit_part(self, name: str, train: Ints, held_out: Ints, *, keep: bool, place: str = "") -> Both:
         """Fit a member on some rows and predict others, unless an earlier run has done so.

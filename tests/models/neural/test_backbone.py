@@ -39,7 +39,7 @@ def test_a_folder_that_is_not_there(arena, tmp_path):
 
 
 def test_a_name_that_no_hub_knows(arena, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(VotecastError, match="nobody/nothing"):
         train(arena, "nobody/nothing")
 

@@ -104,6 +104,8 @@ def set_compute_type(compute: Compute, model: PreTrainedModel) -> PreTrainedMode
 def convert_in_memory(model: PreTrainedModel, options: Mapping[str, object]) -> PreTrainedModel:
     """Convert a model in full precision as if it had been loaded with these keywords of `from_pretrained`."""
     if "quantization_config" not in options:
-        return model.to(options["dtype"])
+        for weight in model.parameters():  # not the frequencies of rotary positions, which stay in fp32 in a file too
+            weight.data = weight.data.to(options["dtype"])
+        return model
     with silence_transformers():
         return type(model).from_pretrained(None, config=model.config, state_dict=model.state_dict(), **options)
