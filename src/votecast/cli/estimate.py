@@ -90,7 +90,8 @@ def _duration(hours: float) -> str:
 
 
 def _describe_network(found: Estimate) -> dict[str, str]:
-    from votecast.models.sizing.size_text import describe_memory, size_text
+    from votecast.config.machine import size_text
+    from votecast.models.sizing.size_text import describe_memory
 
     parameters, tokens, memory, disk = found.parameters, found.tokens, found.memory, found.disk
     assert parameters is not None
@@ -117,8 +118,8 @@ def _describe_network(found: Estimate) -> dict[str, str]:
 
 
 def _describe_fit(found: Estimate) -> str:
+    from votecast.config.machine import size_text
     from votecast.models.sizing.fitting_settings import option_words
-    from votecast.models.sizing.size_text import size_text
 
     gpu, fitting = found.gpu, found.fitting
     assert gpu is not None, "asked for with a card"

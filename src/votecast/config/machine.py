@@ -104,3 +104,15 @@ def set_threads(processes: int = 1) -> int:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, usable_cores() // processes))
     return torch.get_num_threads()
+
+
+def size_text(count: int) -> str:
+    """Format a number of bytes, for the command line and the log.
+
+    Example:
+        >>> size_text(9_683_352_912), size_text(16_029_520), size_text(0)
+        ('9.7 GB', '16 MB', '0')
+    """
+    if count == 0:
+        return "0"
+    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.0f} MB" if count >= 1e6 else "under 1 MB"

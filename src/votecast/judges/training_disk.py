@@ -46,7 +46,7 @@ def check_disk(settings: Recipe, plan: TrainingPlan, out: str | Path) -> None:
     Raises:
         ArtifactError: Stating what is needed and what is free.
     """
-    from votecast.models.sizing.size_text import size_text
+    from votecast.config.machine import size_text
 
     work = work_folder(out)
     place = next(parent for parent in work.absolute().parents if parent.is_dir())

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import Parameter
 
+from votecast.config.machine import size_text
 from votecast.training.network import TrainableNetwork
 from votecast.training.settings import TrainingSettings
 
@@ -40,7 +41,7 @@ def summarize_network(network: TrainableNetwork, settings: TrainingSettings) -> 
     gradients = sum(part.numel() * part.element_size() for part in learns)
     share = f"{total:,} parameters, {trained:,} of them trained ({trained / max(total, 1):.3%})"
     memory = ", ".join(
-        f"{_size(count)} of {what}"
+        f"{size_text(count)} of {what}"
         for count, what in (
             (weights, "weights"),
             (gradients, "gradients"),
@@ -77,13 +78,3 @@ def _moment_bytes(learns: list[Parameter], settings: TrainingSettings) -> int:
     """Compute the memory of the two moments of AdamW for each number that is trained."""
     in_bits = settings.optimizer.endswith("8bit")
     return sum(2 * p.numel() * (1 if in_bits and p.numel() >= LEAST_IN_BITS else 4) for p in learns)
-
-
-def _size(count: int) -> str:
-    """Write a number of bytes.
-
-    Example:
-        >>> _size(31_565_824), _size(5_620_000_000)
-        ('31.6 MB', '5.62 GB')
-    """
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -15,11 +15,12 @@ from votecast.inference.causal_layer import has_known_layers
 from votecast.models.sizing.activations import Pass, decoder_activations, encoder_activations
 from votecast.models.sizing.network_size import NetworkSize
 from votecast.training.settings import TrainingSettings
+from votecast.training.summary import LEAST_IN_BITS
 
 # Dettmers et al. 2023 ("QLoRA", section 3): blocks of 64 weights with one constant each, in fp32, or in 8 bits with one
 # constant in fp32 for 256 of them: 0.127 bits a weight.
 NF4, NF4_DOUBLE = 0.5 + 4 / 64, 0.5 + 1 / 64 + 4 / (64 * 256)
-_MOMENTS_BLOCK, _LEAST_IN_8_BITS = 256, 4096  # of bitsandbytes: smaller tensors keep moments in fp32
+_MOMENTS_BLOCK = 256  # of bitsandbytes: numbers with one constant
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,7 @@ def moment_bytes(size: NetworkSize, training: TrainingSettings, width: int = 4) 
     """
     if training.optimizer.endswith("8bit"):
         sizes = size.trained_sizes
-        moments = sum(
-            2 * (n + 4 * math.ceil(n / _MOMENTS_BLOCK)) if n >= _LEAST_IN_8_BITS else 2 * 4 * n for n in sizes
-        )
+        moments = sum(2 * (n + 4 * math.ceil(n / _MOMENTS_BLOCK)) if n >= LEAST_IN_BITS else 2 * 4 * n for n in sizes)
     else:
         moments = 2 * width * size.trained
     copies = {"none": 0, "ema": 1, "last": training.average_last}[training.average]
