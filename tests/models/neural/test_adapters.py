@@ -79,11 +79,11 @@ def test_parameters_are_counted() -> None:
     trained, total = count_parameters(network)
     assert trained == 2 * 2 * (32 + 32) + 3 * 32
     assert total == sum(p.numel() for p in network.parameters())
-    network.score.weight = torch.nn.Parameter(torch.zeros(3, 2048))  # large enough for moments of 8 bits
-    trained = 2 * 2 * (32 + 32) + 3 * 2048
+    network.score.weight = torch.nn.Parameter(torch.zeros(3, 1 << 20))  # moments of 8 bits, and MB to show
+    trained = 2 * 2 * (32 + 32) + (3 << 20)
     total = sum(p.numel() for p in network.parameters())
-    held = (4 * total, 4 * trained, 2 * 4 * (trained - 3 * 2048) + 2 * 3 * 2048)
-    weights, gradients, moments = (f"{count / 1e6:.1f} MB" for count in held)
+    held = (4 * total, 4 * trained, 2 * 4 * (trained - (3 << 20)) + 2 * (3 << 20))
+    weights, gradients, moments = (f"{count / 1e6:.0f} MB" for count in held)
     assert summarize_network(network, TrainingSettings(optimizer="adamw_8bit")) == (
         f"DecoderNetwork, 2 layers, {total:,} parameters, {trained:,} of them trained ({trained / total:.3%}); "
         f"{weights} of weights, {gradients} of gradients, {moments} of moments"
@@ -91,7 +91,7 @@ def test_parameters_are_counted() -> None:
     embeddings, first, _, head = summarize_layers(network)
     assert embeddings.startswith("embeddings: ") and embeddings.endswith(", 0 trained")
     assert first.endswith(f", {2 * (32 + 32)} trained")
-    assert head == f"head: {3 * 2048 + 32:,} parameters, {3 * 2048:,} trained"
+    assert head == f"head: {(3 << 20) + 32:,} parameters, {3 << 20:,} trained"
 
 
 def test_the_head_of_an_encoder_learns_in_full_and_is_kept() -> None:
