@@ -13,12 +13,16 @@ from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 CLASSES = ("a", "b", "tie")
 """The three outcomes, in the order of every probability column."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+FLOAT_ID = r"-?(?:0|[1-9][0-9]*)(?:\.0+|(?:\.[0-9]+)?[eE]\+[0-9]+)"
+"""What a whole number becomes as text once it was a float: 475725.0, or 1e+15."""
+_FLOAT_ID = re.compile(FLOAT_ID)
+_DIGITS = 53  # binary digits of float64, which holds every whole number below 2^53
 
 Winner = Literal["a", "b", "tie"]
 Turns = tuple[str | None, ...]
@@ -133,12 +137,17 @@ class Battle(BaseModel):
         turns = (value,) if isinstance(value, str) else value
         return tuple(map(_replace_surrogates, turns)) if isinstance(turns, list | tuple) else turns
 
-    @field_validator("id", "model_a", "model_b", "language", "source", mode="before")
+    @field_validator("model_a", "model_b", "language", "source", mode="before")
     @classmethod
-    def _name_is_unicode(cls, value: object, info: ValidationInfo) -> object:
+    def _name_is_unicode(cls, value: object) -> object:
+        return _replace_surrogates(value)
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _id_is_text(cls, value: object) -> object:
         # files give ids as numbers as often as text; True is no id
-        is_number = info.field_name == "id" and isinstance(value, int) and not isinstance(value, bool)
-        return str(value) if is_number else _replace_surrogates(value)
+        is_id = isinstance(value, int | float | str) and not isinstance(value, bool)
+        return _replace_surrogates(spell_id(value) if is_id else value)
 
     @field_validator("probabilities", mode="before")
     @classmethod
@@ -155,6 +164,40 @@ class Battle(BaseModel):
         if value is not None and (not all(0 <= p <= 1 for p in value) or abs(sum(value) - 1) > 1e-6):
             raise ValueError(f"probabilities are {value}; each must lie in [0, 1] and together they must sum to 1")
         return value
+
+
+def spell_id(value: object) -> str:
+    """Spell the id of a row as text; whole numbers that became floats are integers again.
+
+    A column of ids with a missing value is one of floats in pandas, and `475725` becomes `475725.0`, also in text.
+
+    Raises:
+        ValueError: If it is a float that cannot hold every digit of an id, or a number as spreadsheets shorten it.
+
+    Example:
+        >>> spell_id(475725.0), spell_id("475725.0"), spell_id("1e+15"), spell_id("007"), spell_id(7)
+        ('475725', '475725', '1000000000000000', '007', '7')
+    """
+    if isinstance(value, str) and not _FLOAT_ID.fullmatch(value):
+        return value
+    if isinstance(value, str) and "E" in value:
+        raise ValueError(
+            "the id is a number as spreadsheets shorten it, which drops digits; write the column as integers or text"
+        )
+    if not isinstance(value, str | float | np.floating):
+        return str(value)
+    number = float(value)
+    if not abs(number) < 2**_DIGITS:
+        raise ValueError(lost_digits(_DIGITS))
+    return str(int(number)) if number.is_integer() else str(value)
+
+
+def lost_digits(digits: int) -> str:
+    """Compose the reason why a float of so many binary digits, or more, is no id."""
+    return (
+        f"the id is a float of 2^{digits} or more, which cannot hold every digit; write the column as integers or "
+        "text (in pandas: astype('Int64') before ids pass through a float)"
+    )
 
 
 def _replace_surrogates(value: object) -> object:

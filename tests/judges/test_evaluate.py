@@ -116,9 +116,7 @@ def test_predictions_are_matched_by_id(arena, tmp_path):
 def test_predictions_that_do_not_belong_are_refused(arena):
     battles, truth = arena
     ids = battles.ids
-    with pytest.raises(
-        DataError, match=rf"2 of 300 votes have no prediction \(first ids: '{ids[298]}', '{ids[299]}'\)"
-    ):
+    with pytest.raises(DataError, match=rf"2 of 300 votes have no prediction \(first ids: '{ids[298]}', '{ids[299]}';"):
         evaluate((ids[:298], truth[:298]), battles)
     with pytest.raises(DataError, match=rf"1 ids occur more than once in the predictions \(first: '{ids[0]}'\)"):
         evaluate(([*ids, ids[0]], np.concatenate([truth, truth[:1]])), battles)

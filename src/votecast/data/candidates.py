@@ -19,7 +19,7 @@ from votecast.data.messages import read_messages, turns_of
 from votecast.data.row_batch import RowBatch
 from votecast.data.row_checks import BAD_ROWS, ReadReport, RowChecks
 from votecast.errors import ConfigError, DataError
-from votecast.types import Turns
+from votecast.types import Turns, spell_id
 
 PROMPT, CANDIDATES = "prompt", "candidates"
 _LIST = "allowed is a list of answers, each a text, a list of turns, or messages with role and content"
@@ -68,9 +68,10 @@ class Candidates:
             column = CANDIDATES
             given = _read_list(row.get(CANDIDATES), repairs)
             answers = [_read_answer(value, n, prompt, history, repairs) for n, value in enumerate(given, start=1)]
-        except CellError as error:
+            column = "id"
+            name = spell_id(row["id"]) if row.get("id") is not None else name
+        except ValueError as error:
             raise CellError(str(error), column) from None
-        name = str(row["id"]) if row.get("id") is not None else name
         return cls(name, prompt, tuple(answers), row[PROMPT], tuple(given))
 
     @cached_property
@@ -246,7 +247,7 @@ class CandidateReader:
 
 def _read_rows(batch: RowBatch, checks: RowChecks) -> list[Candidates]:
     """Return the good rows of a batch; the others are passed on."""
-    names = batch.text("id", required=True).to_pylist() if "id" in batch else [str(row - 1) for row in batch.rows]
+    names = batch.ids("id").to_pylist() if "id" in batch else [str(row - 1) for row in batch.rows]
     found: dict[int, Candidates] = {}
     columns = zip(names, batch.values(PROMPT), batch.values(CANDIDATES), strict=True)
     for position, (name, prompt, candidates) in enumerate(columns):

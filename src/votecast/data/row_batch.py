@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from votecast.data import cells
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.io import BadRow, RawBatch
+from votecast.types import FLOAT_ID, lost_digits, spell_id
 
 _PARSERS = 2
 
@@ -81,6 +82,24 @@ class RowBatch:
         column = column if pa.types.is_large_string(column.type) else column.cast(pa.large_string())
         missing = self._missing(column, name if required else None)
         return _replaced(column, missing, None) if self._empty_is_missing else column
+
+    def ids(self, name: str, *, required: bool = True) -> pa.LargeStringArray:
+        """Return a column of ids as text, as `spell_id` spells them; one that it refuses is a fault."""
+        texts, kind = self.text(name, required=required), self._column(name).type
+        if pa.types.is_floating(kind):
+            digits = np.finfo(kind.to_pandas_dtype()).nmant + 1
+            values = self._column(name).cast(pa.float64()).to_numpy(zero_copy_only=False)  # (n,), NaN where missing
+            for position in np.flatnonzero(np.abs(values) >= 2**digits).tolist():
+                self.fault(position, name, texts[position].as_py(), lost_digits(digits))
+        floats = pc.fill_null(pc.match_substring_regex(texts, f"^(?:{FLOAT_ID})$"), fill_value=False)
+        spelled: list[str | None] = []
+        for position in np.flatnonzero(floats.to_numpy(zero_copy_only=False)).tolist():
+            try:
+                spelled.append(spell_id(texts[position].as_py()))
+            except ValueError as error:
+                spelled.append(None)
+                self.fault(position, name, texts[position].as_py(), str(error))
+        return pc.replace_with_mask(texts, floats, pa.array(spelled, texts.type)) if spelled else texts
 
     def numbers(self, name: str) -> pa.DoubleArray:
         """Return a column as finite numbers; NaN, and a fault, where a value is not one."""

@@ -33,7 +33,7 @@ from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Evaluation, evaluate_probabilities
 from votecast.metrics.checks import check_probabilities
 from votecast.metrics.evaluation import Against, compare_probabilities
-from votecast.types import Ints, Judge, Probabilities, swap_columns
+from votecast.types import Ints, Judge, Probabilities, spell_id, swap_columns
 
 _NAMED = 5
 
@@ -87,15 +87,16 @@ class Predictions:
         p = np.ascontiguousarray(self.probabilities, dtype=np.float64)  # checked above
         if list(self.ids) == battles.ids:
             return p
-        known = pa.array([str(name) for name in self.ids], pa.large_string())
+        known = pa.array([spell_id(name) for name in self.ids], pa.large_string())
         _refuse_twice(known, "predictions")
         _refuse_twice(pa.array(battles.ids, pa.large_string()), "votes")
         place = pc.index_in(battles.column("id"), value_set=known)
         if place.null_count:
             rows = np.flatnonzero(np.asarray(place.is_null()))
             raise DataError(
-                f"{len(rows)} of {len(battles)} votes have no prediction (first ids: {first_ids(battles, rows)}); "
-                "predict the same file, or pass the file of votes that was predicted"
+                f"{len(rows)} of {len(battles)} votes have no prediction (first ids: {first_ids(battles, rows)}; the "
+                f"predictions have {', '.join(map(repr, known[:_NAMED].to_pylist()))}); predict the same file, or pass "
+                "the file of votes that was predicted"
             )
         return np.ascontiguousarray(p[place.to_numpy()])
 

@@ -22,6 +22,7 @@ from votecast.judges.out_of_fold import OutOfFold, calibration_folds, refuse_see
 from votecast.judges.trained import TrainedJudge
 from votecast.types import Bools, Floats, Ints, Probabilities, swap_columns
 
+_NAMED: Final = 3
 _SAME: Final = 1e-9
 
 
@@ -251,7 +252,9 @@ def _join_clusters(clusters: Sequence[Ints]) -> Ints:
 
 def _describe_nothing_shared(judges: Mapping[str, TrainedJudge]) -> str:
     tables = {name: judge.fitted.out_of_fold for name, judge in judges.items()}
-    counts = ", ".join(f"{name!r} has {len(table):,}" for name, table in tables.items())
+    counts = "; ".join(
+        f"{name!r} has {len(table):,}: {', '.join(map(repr, table.ids[:_NAMED]))} ..." for name, table in tables.items()
+    )
     names = set.intersection(*(set(table.ids) for table in tables.values()))
     hint = f" {len(names):,} ids occur in all of them, with other texts;" if names else ""
     return (

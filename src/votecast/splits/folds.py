@@ -164,8 +164,9 @@ def folds_from_table(ids: Sequence[str], content_hashes: Sequence[str], held_out
     if unknown:
         first = ", ".join(repr(row_id) for row_id in unknown[:_NAMED])
         raise DataError(
-            f"{len(unknown)} of {len(keys)} rows are not in the judge's folds, by id and content (first ids: {first}); "
-            "give the votes that the judge was trained on, cleaned in the same way, or make new folds"
+            f"{len(unknown)} of {len(keys)} rows are not in the judge's folds, by id and content (first ids: {first}; "
+            f"the judge has {', '.join(map(repr, held_out.ids[:_NAMED]))}); give the votes that the judge was trained "
+            "on, cleaned in the same way, or make new folds"
         )
     assignment = np.full(len(keys), TRAIN_ONLY, dtype=np.int64)
     for row, key in enumerate(keys):

@@ -169,7 +169,7 @@ def test_existing_predictions_are_not_overwritten(tmp_path: Path) -> None:
         (
             "p.jsonl",
             '{"id": null, "probabilities": [1, 0, 0]}\n{"id": "2"}\n',
-            "row 1, column 'id': the value is missing",
+            "row 1, column 'id': the cell is empty",
         ),
         ("p.jsonl", '{"id": "1", "probabilities": [1, 0, 0]}\n{"id": "2"}\n', "row 2, column 'probabilities'"),
         ("p.parquet", "PAR1", "is damaged"),

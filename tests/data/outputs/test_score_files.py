@@ -90,7 +90,7 @@ def test_closing_renames_the_file_and_an_error_leaves_none(tmp_path: Path) -> No
             r"\(id '2'\) has score_a inf and score_b 3.0 \(rows like it: 2",
         ),
         ("id,score_a,score_b\n1,2,3\n1,4,5\n", r"1 ids occur more than once in the scores \(first: '1'\)"),
-        ("id,score_a,score_b\n,2,3\n", "row 1, column 'id': the value is missing"),
+        ("id,score_a,score_b\n,2,3\n", "row 1, column 'id': the cell is empty"),
         ("id,score_a,score_a\n1,2,3\n", "more than one column is named"),
     ],
 )

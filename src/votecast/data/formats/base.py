@@ -103,7 +103,7 @@ class VoteFormat:
 
     def ids(self, batch: RowBatch) -> Columns:
         """Return the column of ids; empty where the file has none."""
-        return {"id": batch.text("id", required=True)} if "id" in self.uses else {}
+        return {"id": batch.ids("id")} if "id" in self.uses else {}
 
 
 def text_cells(name: str, head: Sequence[pa.Table]) -> list[memoryview] | None:

@@ -69,7 +69,7 @@ class Arena(VoteFormat):
     def ids(self, batch: RowBatch) -> Columns:
         """Return the column of ids."""
         name = next((name for name in ("id", "question_id") if name in self.uses), None)
-        return {"id": batch.text(name, required=True)} if name else {}
+        return {"id": batch.ids(name)} if name else {}
 
     def messages(self, batch: RowBatch, position: int, name: str, value: object) -> Talk | None:
         """Return the messages of one cell, given as a list or as JSON; None, and a fault, where it holds none."""
@@ -94,8 +94,9 @@ class MtBench(Arena):
 
     def ids(self, batch: RowBatch) -> Columns:
         """Return the column of ids."""
-        pieces = [batch.text(name) for name in ("question_id", "model_a", "model_b", "judge", "turn")]
-        return {"id": _join_ids(*pieces, pa.array(batch.rows).cast(pa.large_string()))}
+        pieces = [batch.text(name) for name in ("model_a", "model_b", "judge", "turn")]
+        question = batch.ids("question_id", required=False)
+        return {"id": _join_ids(question, *pieces, pa.array(batch.rows).cast(pa.large_string()))}
 
     def messages(self, batch: RowBatch, position: int, name: str, value: object) -> Talk | None:
         """Return the messages up to the exchange that was judged."""
@@ -199,7 +200,7 @@ class RewardBench(ChosenRejected):
         """Return the column of ids."""
         if "id" not in self.uses:
             return {}
-        return {"id": _join_ids(batch.text("subset"), batch.text("id", required=True))}
+        return {"id": _join_ids(batch.text("subset"), batch.ids("id"))}
 
 
 def _read_cell(value: object, repairs: set[str], *, role: str, mode: str) -> Talk:

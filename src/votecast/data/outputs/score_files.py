@@ -20,6 +20,7 @@ from votecast.artifacts import digest_of, settings_path
 from votecast.data.io import RawBatch, TableStream, open_table
 from votecast.data.io.stream import shown
 from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings
+from votecast.data.row_batch import RowBatch
 from votecast.errors import DataError
 
 SCORES: Final = ("score_a", "score_b")
@@ -150,12 +151,12 @@ def described_of(path: str | Path) -> dict[str, Any] | None:
 
 
 def read_ids(path: str, batch: RawBatch) -> list[str]:
-    """Return the ids of a batch; raise `DataError` if one is missing."""
-    ids = batch.table.column("id").to_pylist() if "id" in batch.table.column_names else [None]
-    lacking = next((at for at, name in enumerate(ids) if name in (None, "")), None)
-    if lacking is not None:
-        raise DataError(f"{path}, row {batch.rows[lacking]}, column 'id': the value is missing; every row needs one")
-    return [str(name) for name in ids]
+    """Return the ids of a batch, as files of votes have them; raise `DataError` if one is missing or cannot be read."""
+    rows = RowBatch(batch, empty_is_missing=True)
+    ids: list[str] = rows.ids("id").to_pylist()
+    if rows.faults:
+        raise DataError(rows.faults[min(rows.faults)].message(path))
+    return ids
 
 
 def read_numbers(path: str, batch: RawBatch, name: str, cure: str) -> Floats:
