@@ -2,11 +2,13 @@
 
     python benchmarks/full_size.py gemma2_9b --work FOLDER [--layers 12] [--length 256]
     python benchmarks/full_size.py gemma2_9b --work FOLDER --try     # the same path with a small model
+    python benchmarks/full_size.py gemma2_9b --work FOLDER --weights bf16 --layers 8 --rows 512    # minutes, on a GPU
 
 A checkpoint in the layout and size of the hub is written from seeded random bytes. The shipped recipe then runs on it
 as a user runs it, by the command line: two steps of training on each of two folds, killed after the first checkpoint
 and resumed, averaged, ten rows predicted, and merged where there are adapters. Printed are seconds, peak memory (all of
-it, and without pages of files, which the system can take back) and disk of every step.
+it, and without pages of files, which the system can take back), that of the GPU, disk of every step, and the rows a
+second of training.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -44,7 +47,7 @@ SMALL = {
     "head_dim": 16,
     "intermediate_size": 128,
 }
-ROWS, TRAINED, PREDICTED = 16, 8, 10
+PREDICTED = 10
 REWARD = "internlm2_reward"
 
 
@@ -81,7 +84,7 @@ class Rehearsal:
         began = time.monotonic()
         size = write_checkpoint(self.config, self.model)
         self._add(Step("write the checkpoint", time.monotonic() - began, 0, 0, 0, size / 1e9))
-        self._votecast("simulate", f"--rows={ROWS}", "--out", self.votes, quiet=True)
+        self._votecast("simulate", f"--rows={max(16, self.asked.rows)}", "--out", self.votes, quiet=True)
         predict = ["predict", "--input", self.votes, f"--limit={PREDICTED}", "--out", self.work / "p.csv", "--judge"]
         if self.recipe == REWARD:
             # as published: no votes; fp16, its own arithmetic, is for GPUs
@@ -93,6 +96,7 @@ class Rehearsal:
         self._estimate()
         self._votecast(*train, name="train, killed after a checkpoint", until=self._has_checkpoint)
         self._votecast(*train, "--resume", name="resume, two folds, average")
+        self._print_speed()
         self._votecast(*predict, self.judge, name="predict 10 rows")
         if self.recipe != "deberta_v3_large":
             merged = self.work / "merged"
@@ -104,10 +108,10 @@ class Rehearsal:
 
     def _training(self) -> list[str]:
         """Two steps on each of two folds, and adapters on the upper layers that there are."""
-        learn = {"batch_size": 2, "save_every": 1, "eval_every": 1, "log_every": 1}
+        learn = {"batch_size": self.asked.rows // 4, "save_every": 1, "eval_every": 1, "log_every": 1}
         found = [
             "--folds.n=2",
-            f"--rows={TRAINED}",
+            f"--rows={self.asked.rows}",
             *(f"--model.training.{key}={value}" for key, value in learn.items()),
         ]
         layers, first = self.config["num_hidden_layers"], 16
@@ -123,6 +127,16 @@ class Rehearsal:
         self.estimate = json.loads(found.read_text())
         memory = {key: f"{value / 1e9:.2f} GB" for key, value in self.estimate["memory"].items()}
         print("estimate: " + ", ".join(f"{key} {value}" for key, value in memory.items()), flush=True)
+
+    def _print_speed(self) -> None:
+        """Print what training logged of its speed, in rows."""
+        curves = self.judge / "members" / "0" / "metrics.jsonl"
+        lines = [json.loads(line) for line in curves.read_text("utf-8").splitlines()]
+        last = max((line for line in lines if "tokens" in line), key=lambda line: line["step"])
+        row = last["tokens"] / last["step"] / (self.asked.rows // 4)
+        logged = re.findall(r"steps in \S+ ([\d,]+) tokens/s", (self.work / "log.txt").read_text())
+        speeds = ", ".join(f"{int(speed.replace(',', '')) / row:.2f}" for speed in logged)
+        print(f"training: {speeds} rows/s of {row:.0f} tokens, both orders counted", flush=True)
 
     def _has_checkpoint(self) -> bool:
         return any(self.work.glob(".judge.work/**/checkpoints/step-*"))
@@ -192,6 +206,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for checkpoint and judges; it is kept")
     parser.add_argument("--layers", type=int, help="fewer layers of the true width")
     parser.add_argument("--length", type=int, default=256, help="tokens of a sequence")
+    parser.add_argument("--rows", type=int, default=8, help="rows to train on, four batches in all; a multiple of 4")
     parser.add_argument("--weights", choices=("bf16", "nf4"), help="in place of what the recipe of a decoder says")
     parser.add_argument("--try", dest="try_small", action="store_true", help="a small model on the same path")
     asked = parser.parse_args()
