@@ -1,5 +1,6 @@
 """Test the baseline: swap symmetry, row independence, saving and loading."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError, JudgeError
@@ -145,3 +147,36 @@ def test_damaged_files_are_one_clear_error(model: BaselineModel, tmp_path: Path,
 def test_settings_out_of_range_are_named() -> None:
     with pytest.raises(ConfigError, match=r"trees\.leaves.*inner_fold"):
         BaselineSettings.parse({"trees": {"leaves": 1}, "inner_fold": 3})
+
+
+ARRAYS = ("terms", "apart", "gap", "level", "gap_scale", "level_scale", "centre", "base")
+CHANGES = {
+    "one value": lambda a: a[:1] if len(a) > 1 else a[:0],  # numpy would spread it over all columns
+    "two dimensions": lambda a: a.reshape(-1, 1),
+    "int8": lambda a: a.astype(np.int8),
+    "NaN": lambda a: np.full_like(a, np.nan),
+    "infinite": lambda a: np.full_like(a, np.inf),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("change", CHANGES)
+def test_linear_weights_of_another_shape_or_value_are_refused(
+    model: BaselineModel, tmp_path: Path, name: str, change: str
+) -> None:
+    model.save(tmp_path)
+    arrays = load_file(tmp_path / "linear.safetensors")
+    save_file(arrays | {name: np.ascontiguousarray(CHANGES[change](arrays[name]))}, tmp_path / "linear.safetensors")
+    with pytest.raises(ArtifactError, match=rf"{name} of linear\.safetensors"):
+        BaselineModel.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"strength": [1, 2, 3]}, {"strength": ["1", 2]}, {"base": [1]}, {"base": 10**400}, {"trees_base": "x"}]
+)
+def test_a_blend_of_other_numbers_is_refused(model: BaselineModel, tmp_path: Path, change: dict[str, object]) -> None:
+    model.save(tmp_path)
+    facts = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(facts | change))
+    with pytest.raises(ArtifactError, match="damaged"):
+        BaselineModel.load(tmp_path)

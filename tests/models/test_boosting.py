@@ -68,7 +68,7 @@ def test_too_few_rows_grow_no_tree(views: Views, arena: Battles, tmp_path: Path)
     few = views.take(np.arange(2))
     trees = Trees.fit(few, arena[:2].targets(), np.ones(2), SMALL, rounds=5, seed=0, threads=1)
     (tmp_path / "trees.txt").write_text("")
-    again = Trees.read(tmp_path / "trees.txt", trees.base, 1)
+    again = Trees.read(tmp_path / "trees.txt", trees.base, 1, len(views.names))
     assert trees.booster is None
     assert again.strength(few)[0].tolist() == [0.0, 0.0]
 
@@ -76,7 +76,7 @@ def test_too_few_rows_grow_no_tree(views: Views, arena: Battles, tmp_path: Path)
 def test_a_damaged_model_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "trees.txt").write_text("not a model")
     with pytest.raises(ArtifactError, match=r"trees\.txt cannot be read as a LightGBM model"):
-        Trees.read(tmp_path / "trees.txt", 0.0, 1)
+        Trees.read(tmp_path / "trees.txt", 0.0, 1, 3)
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,11 @@ def test_the_heaviest_text_stays_within_exact_numbers() -> None:
         {"words": np.zeros((FOLDED, 2), np.float32)},
         {"characters": np.zeros((3, 2), np.float16)},
         {"words": np.zeros(FOLDED, np.float16)},
+        {"words": np.full((FOLDED, 2), np.nan, np.float16)},
+        {"characters": np.zeros((BUCKETS, BUCKETS + 1), np.float16)},
     ],
 )
 def test_arrays_of_another_shape_are_refused(reduction: Reduction, change: dict[str, Any], tmp_path: Path) -> None:
     save_file(vars(reduction) | change, tmp_path / "reduction.safetensors")
-    with pytest.raises(ValueError, match=f"{next(iter(change))} should be float16"):
+    with pytest.raises(ValueError, match=next(iter(change))):
         Reduction.read(tmp_path / "reduction.safetensors")

@@ -14,10 +14,10 @@ import numpy as np
 
 from votecast.calibration.tie_models import davidson_curvatures, davidson_gradients, davidson_probabilities
 from votecast.errors import JudgeError
-from votecast.judges.combiners import Combiner, Weights, damaged, logs
+from votecast.judges.combiners import Combiner, Weights, logs
 from votecast.judges.held_out_choice import held_out_rows, simplest
 from votecast.metrics.scores import log_losses
-from votecast.models.boosting import load_lightgbm, paired
+from votecast.models.boosting import load_lightgbm, paired, read_booster, write_booster
 from votecast.types import Bools, Floats, Ints, Probabilities
 
 TREES_FILE: Final = "trees.txt"
@@ -96,18 +96,14 @@ class TreeStack(Combiner):
         """Write the weights, and the trees in LightGBM's text format; an empty file without any."""
         if self.pool is not None:
             self.pool.save(folder)
-        (folder / TREES_FILE).write_text("" if self.booster is None else str(self.booster.model_to_string()), "utf-8")
+        (folder / TREES_FILE).write_text(write_booster(self.booster), "utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        lightgbm, file = load_lightgbm(), folder / TREES_FILE
-        try:
-            text = file.read_text("utf-8")
-            booster = lightgbm.Booster(model_str=text) if text else None
-        except (OSError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
-            raise damaged(file, error) from error
-        return cls(Weights.load(folder), booster, 0 if booster is None else int(booster.current_iteration()))
+        pool = Weights.load(folder)
+        booster = read_booster(folder / TREES_FILE, columns=2 * len(pool.shares()))  # strength and closeness of each
+        return cls(pool, booster, 0 if booster is None else int(booster.current_iteration()))
 
 
 def _read_both_orders(predictions: Floats, pool: Weights) -> tuple[Floats, Floats, Floats]:

@@ -6,11 +6,11 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from votecast.calibration.tie_models import prior_closeness
 from votecast.config import Settings
@@ -28,6 +28,7 @@ from votecast.types import Floats, Ints, Probabilities, Run
 logger = logging.getLogger(__name__)
 
 TREES, LINEAR, REDUCTION, MODEL = "trees.txt", "linear.safetensors", "reduction.safetensors", "model.json"
+_MOST = 1e6  # of the numbers of a blend
 # of boosting, where a single inner fold leaves nothing to choose them by
 _FEW_ROUNDS = 50
 
@@ -213,7 +214,7 @@ class BaselineModel(Model[PairFeatures]):
     def save(self, folder: Path) -> None:
         """Write trees, linear weights and blend into an existing folder."""
         reduction, trees, linear, blend = self._check_fitted()
-        (folder / TREES).write_text(trees.booster.model_to_string() if trees.booster is not None else "", "utf-8")
+        (folder / TREES).write_text(trees.to_text(), "utf-8")
         # LightGBM and safetensors keep every bit; weights of terms are exact in half precision, see LinearWeights.fit
         halves = {"terms": linear.terms.astype(np.float16), "apart": linear.apart.astype(np.float16)}
         save_file(vars(linear) | halves | {"base": np.array([linear.base])}, folder / LINEAR)
@@ -222,12 +223,24 @@ class BaselineModel(Model[PairFeatures]):
         (folder / MODEL).write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
 
     def _restore(self, folder: Path) -> None:
-        facts = json.loads((folder / MODEL).read_text("utf-8"))
-        linear: dict[str, Any] = load_file(folder / LINEAR)
-        linear |= {name: linear[name].astype(np.float32) for name in ("terms", "apart")}
+        strength, closeness, base, trees_base = _read_numbers(folder / MODEL)
+        features = extract(Battles.from_rows([]), threads=1)  # for its columns
+        own, shared = len(features.names), len(features.shared_names)
+        reduction = Reduction.read(folder / REDUCTION)
+        columns = len(Views.of(features, reduction).names)
         self._fitted = (
-            Reduction.read(folder / REDUCTION),
-            Trees.read(folder / TREES, facts["trees_base"], self.settings.threads),
-            LinearWeights(**linear | {"base": float(linear["base"][0])}),
-            Blend(tuple(facts["strength"]), tuple(facts["closeness"]), facts["base"]),
+            reduction,
+            Trees.read(folder / TREES, trees_base, self.settings.threads, columns),
+            LinearWeights.read(folder / LINEAR, own, 2 * own + shared),
+            Blend(strength, closeness, base),
         )
+
+
+def _read_numbers(path: Path) -> tuple[tuple[float, float], tuple[float, float], float, float]:
+    """Return the shares and constants of the blend, and the constant of the trees; ValueError if they are others."""
+    facts = json.loads(path.read_text("utf-8"))
+    (one, two), (three, four), base, trees_base = (facts[k] for k in ("strength", "closeness", "base", "trees_base"))
+    numbers = (one, two, three, four, base, trees_base)
+    if not all(type(number) in (int, float) and abs(number) <= _MOST for number in numbers):
+        raise ValueError(f"{path.name} should hold finite numbers")
+    return (one, two), (three, four), base, trees_base

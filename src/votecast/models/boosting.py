@@ -24,6 +24,7 @@ from votecast.config import Settings
 from votecast.errors import ArtifactError, MissingExtraError
 from votecast.features import PairFeatures
 from votecast.models.reduction import Reduction
+from votecast.models.tree_text import check_trees
 from votecast.types import Floats, Ints, Probabilities
 
 if TYPE_CHECKING:
@@ -221,22 +222,38 @@ class Trees:
         start = 2.0 * float(parts[0, 1, -1]) if n else 0.0
         return parts[:n, 0, :-1] - parts[n:, 0, :-1], parts[:n, 1, :-1] + parts[n:, 1, :-1], start
 
+    def to_text(self) -> str:
+        """Return what predictions need of the booster in LightGBM's text format; empty without one."""
+        return write_booster(self.booster)
+
     @classmethod
-    def read(cls, path: Path, base: float, threads: int) -> Self:
-        """Read a booster in LightGBM's text format; an empty file is none.
+    def read(cls, path: Path, base: float, threads: int, columns: int) -> Self:
+        """Read a booster in LightGBM's text format that reads so many columns; an empty file is none.
 
         Raises:
             ArtifactError: If the file is not a booster with two outputs.
         """
-        lightgbm = load_lightgbm()
-        try:
-            text = path.read_text("utf-8")
-            booster = lightgbm.Booster(model_str=text) if text else None
-        except (OSError, UnicodeDecodeError, lightgbm.basic.LightGBMError) as error:
-            raise ArtifactError(
-                f"{path} cannot be read as a LightGBM model: {error}; copy or train the judge again"
-            ) from error
-        return cls(booster, base, threads)
+        return cls(read_booster(path, columns), base, threads)
+
+
+def write_booster(booster: Booster | None) -> str:
+    """Return what predictions need of a booster in LightGBM's text format; empty without one."""
+    return "" if booster is None else check_trees(booster.model_to_string())
+
+
+def read_booster(path: Path, columns: int) -> Booster | None:
+    """Read a booster of two outputs from a file that anybody may have written; an empty file is none.
+
+    Raises:
+        ArtifactError: If it is not what `write_booster` returned for a booster of so many columns.
+    """
+    lightgbm = load_lightgbm()
+    try:
+        text = check_trees(path.read_text("utf-8"), columns)
+        return lightgbm.Booster(model_str=text) if text else None
+    except (OSError, ValueError, lightgbm.basic.LightGBMError) as error:
+        cure = "copy or train the judge again"
+        raise ArtifactError(f"{path} cannot be read as a LightGBM model: {error}; {cure}") from error
 
 
 def paired(raw: Floats) -> tuple[Floats, Floats]:

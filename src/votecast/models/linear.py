@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from votecast.calibration.tie_models import davidson_gradients, davidson_loss, davidson_probabilities, prior_closeness
 from votecast.config import Settings
 from votecast.features import COLUMNS, PairFeatures
+from votecast.models.array_files import read_arrays
 from votecast.types import Floats, Ints, Probabilities
 
 _BOUND = 3.0  # deviations: training rows end about there, and a straight line would go on
@@ -112,6 +114,19 @@ class LinearWeights:
         kept[:, problem.known] = (np.stack([terms, apart]) * problem.rarity).astype(np.float16)
         scales = problem.gap_scale, problem.level_scale, problem.centre
         return cls(kept[0], kept[1], gap, level, *scales, problem.base + float(base[0]))
+
+    @classmethod
+    def read(cls, path: Path, gaps: int, levels: int) -> Self:
+        """Read weights from a file of safetensors, for so many columns of `gap` and of `level`.
+
+        Raises:
+            ValueError: If an array is missing, or has another shape or precision, or a value that is not finite.
+        """
+        terms, gap, level = ((size,) for size in (COLUMNS, gaps, levels))
+        shapes = {"terms": terms, "apart": terms, "gap": gap, "level": level, "gap_scale": gap, "level_scale": level}
+        found: dict[str, Any] = read_arrays(path, shapes | {"centre": level, "base": (1,)}, halves=("terms", "apart"))
+        found |= {name: found[name].astype(np.float32) for name in ("terms", "apart")}
+        return cls(**found | {"base": float(found["base"][0])})
 
     def strength(self, design: Design) -> tuple[Floats, Floats]:
         """Return strength and closeness (without its constant) of each battle, each of shape (n,)."""

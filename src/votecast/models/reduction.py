@@ -12,12 +12,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors.numpy import load_file
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 
 from votecast.config import Settings
 from votecast.features import BUCKETS, COLUMNS, PairFeatures
+from votecast.models.array_files import read_arrays
 
 FOLDED = 1024
 """Columns that the hashed words are folded into before they are reduced."""
@@ -77,13 +77,14 @@ class Reduction:
         """Read directions from a file of safetensors.
 
         Raises:
-            ValueError: If an array has another shape or precision.
+            ValueError: If an array has another shape or precision, or a value that is not finite.
         """
-        arrays = load_file(path)
-        for name, rows in (("words", FOLDED), ("characters", BUCKETS)):
-            array = arrays[name]
-            if array.ndim != 2 or len(array) != rows or array.dtype != np.float16:
-                raise ValueError(f"{name} should be float16 of shape ({rows}, k), not {array.shape}")
+        arrays = read_arrays(
+            path, {"words": (FOLDED, None), "characters": (BUCKETS, None)}, halves=("words", "characters")
+        )
+        for name, array in arrays.items():
+            if array.shape[1] > len(array):
+                raise ValueError(f"{name} has {array.shape[1]} components of {len(array)} columns")
         return cls(arrays["words"], arrays["characters"])
 
     def components(self, features: PairFeatures) -> NDArray[np.float32]:
