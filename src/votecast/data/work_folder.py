@@ -18,7 +18,7 @@ from votecast.artifacts import atomic_file
 from votecast.config.launch import current_launch
 from votecast.errors import ArtifactError, ConfigError
 
-RUN, LOCK, LAUNCH = "run.json", "lock", "launch.json"
+RUN, LOCK, LAUNCH, COMMIT = "run.json", "lock", "launch.json", "commit.json"
 _WAIT_SECONDS = 600.0
 _SHOWN_DIFFERENCES = 6
 
@@ -104,13 +104,23 @@ def begin_work(folder: Path, identity: Mapping[str, object]) -> None:
             _write_json(folder / LAUNCH, {"token": launch.token})
 
 
+def keep_commit(folder: Path, commit: str) -> str:
+    """Return the commit of a hub model that an earlier run began with; record this run's where none did."""
+    found = _read_json(folder / COMMIT)
+    if isinstance(found, dict):
+        return str(found["commit"])
+    if current_launch().is_main:
+        _write_json(folder / COMMIT, {"commit": commit})
+    return commit
+
+
 def _has_parts(folder: Path) -> bool:
     """Whether a folder holds finished parts; files that were being written begin with a dot."""
     if not folder.is_dir():
         return folder.exists()
     files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     finished = (file for file in files if not any(part.startswith(".") for part in file.parts))
-    return any(file.parts[0] not in {RUN, LOCK, LAUNCH} for file in finished)
+    return any(file.parts[0] not in {RUN, LOCK, LAUNCH, COMMIT} for file in finished)
 
 
 def _lock(folder: Path) -> IO[str]:

@@ -21,7 +21,7 @@ from votecast.calibration import make_calibrator
 from votecast.config import current_launch
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.data.work_folder import begin_work
+from votecast.data.work_folder import begin_work, keep_commit
 from votecast.errors import ConfigError, DataError
 from votecast.judges.held_out_shards import DONE, Both, predict_in_shards, read_predictions, write_predictions
 from votecast.judges.out_of_fold import Fitted, OutOfFold, check_distributions, describe_votes
@@ -169,11 +169,19 @@ class _Fitter:
         if not self.weights.sum() > 0:
             raise DataError("the weights of all rows are 0; at least one row must count")
         run.progress("preparing", 0, 1)
-        self.model = family(recipe.family)(recipe.model, seed=recipe.seed)
+        self.model = self._new_member()
+        if (commit := self.model.commit) is not None:  # a branch may move between folds, or before a run is resumed
+            commit = commit if run.folder is None else keep_commit(run.folder, commit)
+            pinned = recipe.model.model_copy(update={"revision": commit})
+            self.recipe = recipe.model_copy(update={"model": pinned})
+            self.model = self._new_member()
         self.prepared = self.model.prepare(battles)
         self._prepared_swapped: Prepared | None = None
         self.members: list[Model] = []
         self.stored: list[Path] = []
+
+    def _new_member(self) -> Model:
+        return family(self.recipe.family)(self.recipe.model, seed=self.recipe.seed)
 
     @cached_property
     def cut(self) -> TruncationReport | None:
@@ -196,7 +204,7 @@ class _Fitter:
         else:
             if run.folder is not None:
                 run.folder.mkdir(parents=True, exist_ok=True)
-            member = family(recipe.family)(recipe.model, seed=recipe.seed)
+            member = self._new_member()
             few = np.sort(np.random.default_rng(recipe.seed).permutation(held_out)[: member.eval_rows])
             if len(few):
                 member.watch(self.prepared.take(few), self.targets[few], self.weights[few])

@@ -136,6 +136,11 @@ class Model(ABC, Generic[P]):
         return None
 
     @property
+    def commit(self) -> str | None:
+        """Commit of a hub model that the members of one training all start from."""
+        return None
+
+    @property
     def base(self) -> dict[str, object] | None:
         """Name, revision, sha256 and licence of weights that the member's folder does not hold."""
         return None

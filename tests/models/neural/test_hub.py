@@ -1,6 +1,7 @@
 """Test what is said of a model that the Hugging Face hub refuses, or that cannot be reached."""
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,11 +21,14 @@ from transformers.utils import hub as transformers_hub
 
 from votecast.data.battles import Battles
 from votecast.errors import ConfigError, VotecastError
+from votecast.judges.cross_validation import fit_over_folds
+from votecast.judges.recipe import load_recipe
 from votecast.judges.trained import TrainedJudge
 from votecast.models.neural import hub
 from votecast.models.neural.backbone import Source, tiny_config
 from votecast.models.neural.hub import download_model
 from votecast.text.tokenization import tiny_tokenizer
+from votecast.types import Run
 
 NAME = "google/gemma-2-9b-it"
 _RESPONSE = SimpleNamespace(headers={}, request=None)
@@ -102,9 +106,9 @@ def test_a_model_that_was_downloaded_in_part(
         Source.of(NAME).load("decoder")
 
 
-def test_a_judge_stays_at_the_commit_its_base_had(
-    arena: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
+    """Return what puts a commit of a model, drawn by a seed, into the cache of the hub."""
     model = tmp_path / "cache" / f"models--{NAME.replace('/', '--')}"
     for module in (constants, transformers_hub.constants):
         monkeypatch.setattr(module, "HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -117,12 +121,38 @@ def test_a_judge_stays_at_the_commit_its_base_had(
         (model / "refs").mkdir(exist_ok=True)
         (model / "refs" / "main").write_text(commit)
 
-    publish("a" * 40, seed=1)
-    settings = {"folds.n": 2, "folds.only": 0, "model.name": NAME, "model.adapter": {"rank": 2}}
-    judge = TrainedJudge("decoder", settings | {"model.text.max_length": 64}).fit(arena[:24])
+    return publish
+
+
+HUB_RECIPE = {
+    "folds.n": 2,
+    "final": "average",
+    "model.name": NAME,
+    "model.adapter": {"rank": 2},
+    "model.text.max_length": 64,
+}
+
+
+def test_a_judge_stays_at_the_commit_its_base_had(
+    arena: Battles, tmp_path: Path, publish: Callable[[str, int], None]
+) -> None:
+    publish("a" * 40, 1)
+    judge = TrainedJudge("decoder", HUB_RECIPE | {"folds.only": 0}).fit(arena[:24])
     judge.save_pretrained(tmp_path / "judge")
-    publish("b" * 40, seed=2)
+    publish("b" * 40, 2)
     again = TrainedJudge.from_pretrained(tmp_path / "judge")
     assert np.array_equal(again.predict_proba(arena[:4]), judge.predict_proba(arena[:4]))
     card = (tmp_path / "judge" / "README.md").read_text()
     assert f"revision {'a' * 40}" in card
+
+
+def test_a_resumed_training_stays_at_the_commit_it_began_with(
+    arena: Battles, tmp_path: Path, publish: Callable[[str, int], None]
+) -> None:
+    publish("a" * 40, 1)
+    recipe, run = load_recipe("decoder", HUB_RECIPE), Run(folder=tmp_path / "work")
+    first = load_recipe("decoder", HUB_RECIPE | {"folds.only": 0})
+    fit_over_folds(first, arena[:24], None, run)
+    publish("b" * 40, 2)
+    fitted = fit_over_folds(recipe, arena[:24], None, run)
+    assert [member.base["revision"] for member in fitted.members] == ["a" * 40] * 2

@@ -97,6 +97,11 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         """Revision of the backbone on the hub: the commit that the judge was made with, else that of the settings."""
         return str(self.made_with.get("revision") or "") or self.settings.revision
 
+    @property
+    def commit(self) -> str | None:
+        """Commit of the backbone on the hub; None for a local folder."""
+        return self.source.revision
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The backbone's tokenizer."""
