@@ -242,7 +242,7 @@ class CandidateReader:
                     yield row
                     if self.report.rows == self._limit:
                         return
-            checks.finish()
+            checks.finish(stream.rows)
 
 
 def _read_rows(batch: RowBatch, checks: RowChecks) -> list[Candidates]:

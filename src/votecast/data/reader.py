@@ -157,7 +157,7 @@ class VoteReader:
                 yield battles
                 if self.report.rows == self._limit:
                     return
-            checks.finish()
+            checks.finish(stream.rows)
 
     @property
     def expected_rows(self) -> int | None:

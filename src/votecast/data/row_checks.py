@@ -135,6 +135,7 @@ class RowChecks(contextlib.ExitStack):
         self._report = report
         self._overwrite = overwrite
         self._ids = IdIndex()
+        self._passed = 0
         self._file: IO[str] | None = None
 
     def fault_repeated_ids(self, batch: RowBatch, ids: pa.Array, cure: str) -> None:
@@ -148,6 +149,7 @@ class RowChecks(contextlib.ExitStack):
     def finish_batch(self, batch: RowBatch) -> None:
         """Pass on the bad rows of batch and container in the order of the file, and report the other rows' repairs."""
         last = int(batch.rows[-1])
+        self._passed += len(batch) - len(batch.faults)
         found: list[tuple[BadRow, int | None]] = [(bad, position) for position, bad in batch.faults.items()]
         found += [(bad, None) for bad in self.waiting if bad.row <= last]
         self.waiting[:] = [bad for bad in self.waiting if bad.row > last]
@@ -159,10 +161,19 @@ class RowChecks(contextlib.ExitStack):
         for kind, rows in batch.repairs_before.items():
             self._report.add_repairs(kind, [row for row in rows if row not in rejected])
 
-    def finish(self) -> None:
-        """Pass on what the container found after the last batch."""
+    def finish(self, rows: int) -> None:
+        """Pass on what the container found after the last batch, and account for all rows of the file.
+
+        Raises:
+            DataError: If rows of the file were neither passed on nor reported.
+        """
         for bad in self.waiting:
             self._add(bad, None)
+        if self._passed + self._report.quarantined != rows:
+            raise DataError(
+                f"{self._report.path} has {rows} rows, of which {self._passed} were passed on and "
+                f"{self._report.quarantined} rejected; this is a fault of votecast: report it with the file"
+            )
 
     def _add(self, bad: BadRow, cells: dict[str, object] | None) -> None:
         path = self._report.path

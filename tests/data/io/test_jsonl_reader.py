@@ -133,15 +133,28 @@ def test_an_array_of_objects_is_read(tmp_path: Path) -> None:
     [
         ('[{"a": 1}, {"a": ]', "row 2"),
         ('[{"a": 1}, {"a": 2}', "row 2.*truncated"),
-        ('[{"a": 1} {"a": 2}]', "row 1: after it"),
+        ('[{"a": 1} {"a": 2}]', "row 1.*Extra data"),
+        ('[{"a": 1},, {"a": 2}]', "row 2: there is nothing before"),
+        ('[{"a": 1}, ]', "row 2: there is nothing before"),
+        ('[{"a": 1}, {"a": [1}]', "row 2: there is a } that closes no bracket"),
+        ('[{"a": "x\ny"}]', "row 1: a text holds a line end"),
         ('[{"a": 1}] x', "continues after its array"),
         ("[1, 2]", "row 1.*a number"),
-        ("[" * 100_000, "row 1.*nested"),
+        ("[" * 100_000, "row 1.*truncated"),
+        ("[" * 100_000 + "]" * 100_000, "row 1.*nested"),
     ],
 )
 def test_a_damaged_array_names_the_row(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         batches(tmp_path / "votes.json", content)
+
+
+def test_bad_elements_of_an_array_are_set_aside(tmp_path: Path) -> None:
+    bad: list[BadRow] = []
+    content = b'[{"a": 1}, 2, {"a": tru}, {"a": "\xff"}, {"a": 5}]'
+    (batch,) = batches(tmp_path / "votes.json", content, on_bad_row=bad.append)
+    assert (batch.rows.tolist(), batch.table["a"].to_pylist()) == ([1, 5], [1, 5])
+    assert [row.row for row in bad] == [2, 3, 4]
 
 
 @given(ROWS)

@@ -12,7 +12,7 @@ from votecast.data.io.csv_reader import read_csv
 from votecast.data.io.detection import find_container
 from votecast.data.io.jsonl_reader import read_json_lines
 from votecast.data.io.parquet_reader import read_parquet
-from votecast.data.io.stream import LIBRARY_ERRORS, BadRow, RawBatch, Reject, TableStream, damaged
+from votecast.data.io.stream import LIBRARY_ERRORS, BadRow, RawBatch, Reject, RejectedRows, TableStream, damaged
 from votecast.errors import DataError
 
 __all__ = ["BadRow", "RawBatch", "TableStream", "open_table"]
@@ -46,19 +46,23 @@ def open_table(
     """
     source = ByteSource(path, lean=lean, name=name)
 
-    def _raise(bad: BadRow) -> None:
-        raise DataError(bad.message(source.path))
+    rejected, count = RejectedRows(), None
 
-    reject, count = on_bad_row or _raise, None
+    def _reject(bad: BadRow) -> None:
+        if on_bad_row is None:
+            raise DataError(bad.message(source.path))
+        rejected.count, rejected.last = rejected.count + 1, bad.row
+        on_bad_row(bad)
+
     try:
         kind = find_container(source.head, source.path)
         if kind == "jsonl":
-            schema, batches = read_json_lines(source, reject)
+            schema, batches = read_json_lines(source, _reject)
         elif kind in ("csv", "tsv"):
-            schema, batches = read_csv(source, reject, "\t" if kind == "tsv" else ",")
+            schema, batches = read_csv(source, _reject, "\t" if kind == "tsv" else ",")
         else:
-            schema, batches, count = read_parquet(source, reject, kind)
-        return TableStream(source, kind, schema, batches, count)
+            schema, batches, count = read_parquet(source, _reject, kind)
+        return TableStream(source, kind, schema, batches, count, rejected)
     except BaseException as error:
         source.close()
         if isinstance(error, LIBRARY_ERRORS):

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -24,6 +25,10 @@ LEAN_BATCH_BYTES = 512 << 10
 """The same where memory counts and time does not."""
 # Enough for the magic bytes of a workbook, which stand behind its first entries.
 HEAD_BYTES = 1 << 16
+MOST_EXPANSION = 200
+"""How many times as large as it is stored a file may become; texts become 3 to 20 times as large."""
+FREE_BYTES = 64 << 20
+"""Up to this size, how large the file was does not matter."""
 _CHUNK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNSUPPORTED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
@@ -55,14 +60,14 @@ class ByteSource(contextlib.ExitStack):
         self.batch_bytes = LEAN_BATCH_BYTES if lean else BATCH_BYTES
         self.compression: str | None = None
         self._position = 0
+        self._stored = self._unpacked = 0  # bytes read as they are stored, and decompressed
         self._opened = _open(path, self.path)
-        self._rest: IO[bytes] | pa.NativeFile = self._opened
         if not is_stdin:
             self.callback(self._opened.close)
         self._file = None if is_stdin or not self._opened.seekable() else Path(path)
         self.bytes_on_disk = self._file.stat().st_size if self._file is not None else 0
         try:
-            self.head = _read(self._rest, HEAD_BYTES)
+            self.head = self._take(HEAD_BYTES)
             unsupported = next((name for magic, name in _UNSUPPORTED.items() if self.head.startswith(magic)), None)
             if unsupported:
                 raise DataError(
@@ -72,10 +77,10 @@ class ByteSource(contextlib.ExitStack):
             self.compression = next((name for magic, name in _MAGIC.items() if self.head.startswith(magic)), None)
             if self.compression is not None:
                 # The head was read before the compression was known: it goes first into the decompressor.
-                packed = pa.PythonFile(io.BufferedReader(_Joined(self.head, self._rest), _CHUNK), mode="r")
+                packed = pa.PythonFile(io.BufferedReader(_Joined(self.head, self._take), _CHUNK), mode="r")
                 self._rest = pa.CompressedInputStream(packed, self.compression)
                 self.callback(self._rest.close)
-                self.head = _read(self._rest, HEAD_BYTES)
+                self.head = self._read_rest(HEAD_BYTES)
                 if any(self.head.startswith(magic) for magic in _MAGIC):
                     raise DataError(f"{self.path} is compressed twice; unpack it once and try again")
         except BaseException as error:
@@ -95,7 +100,39 @@ class ByteSource(contextlib.ExitStack):
         """Read the next bytes; fewer than asked for only at the end."""
         ahead = self.head[self._position : self._position + size]
         self._position += len(ahead)
-        return ahead if len(ahead) == size else ahead + _read(self._rest, size - len(ahead))
+        return ahead if len(ahead) == size else ahead + self._read_rest(size - len(ahead))
+
+    def check_unpacked(self, size: int) -> None:
+        """Raise if what was read of the file is far larger than the file.
+
+        Args:
+            size: Bytes that came out of it by now.
+
+        Raises:
+            DataError: If they are more than `FREE_BYTES` and more than `MOST_EXPANSION` times the bytes stored.
+        """
+        stored = self.bytes_on_disk or self._stored
+        if size > max(FREE_BYTES, MOST_EXPANSION * stored):
+            raise DataError(
+                f"{self.path} holds {stored:,} bytes and unpacks to {size >> 20} MB and more; at most "
+                f"{FREE_BYTES >> 20} MB or {MOST_EXPANSION} times its size is read: write it again without compression "
+                "or dictionaries if all of it is meant"
+            )
+
+    def _take(self, size: int) -> bytes:
+        """Read the next bytes as they are stored."""
+        found = _read(self._opened, size)
+        self._stored += len(found)
+        return found
+
+    def _read_rest(self, size: int) -> bytes:
+        """Read the next bytes after the head, decompressed."""
+        if self.compression is None:
+            return self._take(size)
+        found = _read(self._rest, size)
+        self._unpacked += len(found)
+        self.check_unpacked(self._unpacked)
+        return found
 
     def seekable(self) -> pa.NativeFile:
         """Open the bytes as a seekable file; compressed or piped ones go through a temporary file.
@@ -123,11 +160,11 @@ class ByteSource(contextlib.ExitStack):
 
 
 class _Joined(io.RawIOBase):
-    """A head that was read already, followed by the rest of its file."""
+    """A head that was read already, followed by what a function reads."""
 
-    def __init__(self, head: bytes, rest: IO[bytes] | pa.NativeFile) -> None:
+    def __init__(self, head: bytes, read: Callable[[int], bytes]) -> None:
         self._head = head
-        self._rest = rest
+        self._read = read
 
     def readable(self) -> bool:
         """Return True."""
@@ -136,7 +173,7 @@ class _Joined(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fill the buffer from the head while it lasts, then from the file."""
         part, self._head = self._head[: len(buffer)], self._head[len(buffer) :]
-        part = part or self._rest.read(len(buffer))
+        part = part or self._read(len(buffer))
         buffer[: len(part)] = part
         return len(part)
 

@@ -5,27 +5,21 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import itertools
-import json
-import re
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 
 from votecast.data.io.byte_source import ByteSource
+from votecast.data.io.json_array import array_blocks
 from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, CellError, decode_line, read_json, tables_of
 from votecast.data.io.record_blocks import RecordBlocks
-from votecast.data.io.stream import LARGEST_ROW, BadRow, RawBatch, Reject, encoding_problem
+from votecast.data.io.stream import BadRow, RawBatch, Reject
 from votecast.errors import DataError
 
 _EXACT_IN_FLOAT = 2.0**53
-_LEAST_READ = 1 << 20
-_DECODER = json.JSONDecoder(parse_int=str)
-_SPACE = re.compile(r"[ \t\r\n]*")
-_TRUNCATED = "the array ends inside it, so the file is truncated"
 
 
 def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iterator[RawBatch]]:
@@ -38,7 +32,7 @@ def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iter
         DataError: If no line is a row.
     """
     is_array = source.head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
-    blocks = _array_blocks(source) if is_array else RecordBlocks(source, source.batch_bytes)
+    blocks = array_blocks(source) if is_array else RecordBlocks(source, source.batch_bytes)
     faults: list[BadRow] = []  # the first one, for the message where no line is a row
     batches = _read_batches(blocks, reject, faults)
     first = next(batches, None)
@@ -142,86 +136,3 @@ def _nesting(kind: pa.Schema | pa.DataType) -> int:
     if isinstance(kind, pa.Schema) or pa.types.is_struct(kind):
         return 1 + max((_nesting(field.type) for field in kind), default=0)
     return 1 + _nesting(kind.value_type) if pa.types.is_list(kind) else 0
-
-
-def _array_blocks(source: ByteSource) -> Iterator[bytes]:
-    """Yield the elements of one JSON array as blocks of lines."""
-    lines, size = list[bytes](), 0
-    for line in _ArrayElements(source):
-        lines.append(line)
-        size += len(line)
-        if size >= source.batch_bytes:
-            yield b"".join(lines)
-            lines, size = [], 0
-    yield b"".join(lines)
-
-
-class _ArrayElements:
-    """The elements of a JSON array, one line each, scanned while the bytes arrive."""
-
-    def __init__(self, source: ByteSource) -> None:
-        self._source = source
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._text = ""
-        self._at = 0
-        self._row = 0
-        self._is_whole = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._read_on()
-        self._at = self._text.index("[") + 1
-        while (sign := self._next_sign()) != "]":
-            if self._row:
-                if sign != ",":
-                    raise self._error(f"after it there is {sign!r} in place of a comma or ]" if sign else _TRUNCATED)
-                self._at += 1
-                self._next_sign()
-            self._row += 1
-            start, self._at = self._at, self._end_of_element()
-            yield self._text[start : self._at].replace("\n", " ").replace("\r", " ").encode("utf-8") + b"\n"
-        self._at += 1
-        if self._next_sign():
-            raise DataError(f"{self._source.path} continues after its array; write one array, or one object a line")
-
-    def _end_of_element(self) -> int:
-        while True:
-            try:
-                end = _DECODER.raw_decode(self._text, self._at)[1]
-                if end < len(self._text) or self._is_whole:
-                    return end
-            except RecursionError as error:
-                raise self._error(f"the value is nested too deeply, at most {DEEPEST} deep is read") from error
-            except json.JSONDecodeError as error:
-                if self._is_whole:
-                    is_truncated = error.pos >= len(self._text.rstrip())
-                    reason = _TRUNCATED if is_truncated else f"the element is not JSON: {error.msg}"
-                    raise self._error(reason) from error
-            self._read_on()
-
-    def _next_sign(self) -> str:
-        """Return the next character that is no white space; empty at the end."""
-        while True:
-            match = _SPACE.match(self._text, self._at)
-            self._at = match.end() if match else self._at
-            if self._at < len(self._text) or self._is_whole:
-                return self._text[self._at : self._at + 1]
-            self._read_on()
-
-    def _read_on(self) -> None:
-        """Drop what was read, and double what is ahead, so that long elements are scanned few times."""
-        self._text = self._text[self._at :]
-        self._at = 0
-        chunk = self._source.read(max(_LEAST_READ, len(self._text)))
-        self._is_whole = not chunk
-        try:
-            self._text += self._decoder.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
-            raise self._error(encoding_problem(error.object, error)) from error
-        if len(self._text) > LARGEST_ROW:
-            raise self._error(f"it holds more than {LARGEST_ROW >> 20} MB, the most that is read")
-
-    def _error(self, reason: str) -> DataError:
-        return DataError(
-            f"{self._source.path}, row {max(self._row, 1)}: {reason}; write one object a line to have bad rows "
-            "quarantined"
-        )

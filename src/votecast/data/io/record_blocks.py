@@ -51,7 +51,8 @@ class RecordBlocks:
         while True:
             self._pending = self._pending.lstrip(b"\r\n")
             end = next(self._record_ends(self._pending), 0)
-            more = b"" if end else self._source.read(max(len(self._pending), LEAST_READ))
+            room = LARGEST_ROW + 1 - len(self._pending)
+            more = b"" if end else self._source.read(min(max(len(self._pending), LEAST_READ), room))
             if not more:
                 break
             self._pending += more
@@ -68,17 +69,19 @@ class RecordBlocks:
     def __iter__(self) -> Iterator[memoryview]:
         size = self._size
         while True:
-            chunk = self._source.read(max(size - len(self._pending), LEAST_READ))
+            # One byte beyond the largest row with its line feed shows that a row is larger.
+            room = LARGEST_ROW + 1 - len(self._pending)
+            chunk = self._source.read(min(max(size - len(self._pending), LEAST_READ), room))
             block = self._pending + chunk if self._pending else chunk
             cut, is_open = self._cut(block)
+            if not cut and len(block) > LARGEST_ROW:
+                raise self._too_large()
             if not chunk:
                 self.unfinished = block[cut:] if is_open else None
                 cut = cut if is_open else len(block)
             if cut:
                 size = self._size
                 yield memoryview(block)[:cut]
-            elif len(block) > LARGEST_ROW:
-                raise self._too_large()
             else:
                 size = max(self._size, 2 * len(block))
             self._pending = block[cut:]
@@ -107,7 +110,7 @@ class RecordBlocks:
             outside = newlines[np.searchsorted(quotes, newlines) % 2 == int(is_open)]
             cut = start + int(outside[-1]) + 1 if len(outside) else cut
             is_open ^= bool(len(quotes) % 2)
-        return cut, is_open
+        return (cut, is_open) if cut else self._scan(block)  # which also finds records that end with CR
 
     def _scan(self, block: bytes) -> tuple[int, bool]:
         """Do what `_cut` does, field by field: slower, and right where quotation marks stand in unquoted cells."""

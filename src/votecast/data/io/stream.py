@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 LARGE_FILE = 96 << 20
 """From this size on, speed is worth some megabytes."""
-LARGEST_ROW = 256 << 20
-"""A row beyond this is refused: most likely a quote is never closed."""
+LARGEST_ROW = 16 << 20
+"""Bytes of the largest row that is read; beyond it most likely a quote is never closed."""
+MOST_COLUMNS = 1000
+"""Columns of the widest file that is read; of JSON lines, different keys in all rows."""
 LIBRARY_ERRORS = (pa.ArrowException, OSError, MemoryError, ValueError)
 """What the libraries below raise on damaged files."""
 _SHOWN = 80
@@ -77,6 +79,14 @@ class RawBatch:
     encoded: frozenset[str] = frozenset()
 
 
+@dataclass
+class RejectedRows:
+    """How many rows of a file were rejected, and the number of the last one."""
+
+    count: int = 0
+    last: int = 0
+
+
 class TableStream(contextlib.ExitStack):
     """A file of rows, read in parts and once; its source is closed when the stream is closed or used up.
 
@@ -84,15 +94,24 @@ class TableStream(contextlib.ExitStack):
         container: csv, tsv, jsonl, parquet or arrow.
         schema: Types of the columns; for JSON lines those of the first batch, later ones may differ.
         names: The columns, in the order of the file.
+        rows: How many rows were read so far, good and rejected ones.
         is_large: Whether speed is worth some megabytes; False for a pipe.
 
     Raises:
-        DataError: If two columns have the same name.
+        DataError: If two columns have the same name, or there are more than `MOST_COLUMNS`.
     """
 
     def __init__(
-        self, source: ByteSource, container: str, schema: pa.Schema, batches: Iterator[RawBatch], count: int | None
+        self,
+        source: ByteSource,
+        container: str,
+        schema: pa.Schema,
+        batches: Iterator[RawBatch],
+        count: int | None,
+        rejected: RejectedRows,
     ) -> None:
+        if len(schema.names) > MOST_COLUMNS:
+            raise too_many_columns(source.path)
         doubled = [repr(name) for name, count in Counter(schema.names).items() if count > 1]
         if doubled:
             raise DataError(
@@ -110,7 +129,8 @@ class TableStream(contextlib.ExitStack):
         self._source = source
         self._batches = batches
         self._count = count
-        self._row = 0
+        self._rejected = rejected
+        self.rows = 0
 
     @property
     def expected_rows(self) -> float | None:
@@ -118,17 +138,47 @@ class TableStream(contextlib.ExitStack):
         if self._count is not None:
             return self._count
         share = self._source.share_read
-        return self._row / share if share and self._row else None
+        return self.rows / share if share and self.rows else None
 
     def __iter__(self) -> Iterator[RawBatch]:
+        """Yield the batches; at the end check that every row of the file was yielded or rejected.
+
+        Raises:
+            DataError: If the file is damaged, unpacks to far more than it is, or a row is missing.
+        """
+        count = size = 0
+        names = set[str]()
         try:
             for batch in self._batches:
-                self._row = int(batch.rows[-1]) if len(batch.rows) else self._row
+                if not len(batch.rows):
+                    continue
+                count += len(batch.rows)
+                self.rows = int(batch.rows[-1])
+                size += batch.table.nbytes
+                self._source.check_unpacked(size)
+                names.update(batch.table.column_names)
+                if len(names) > MOST_COLUMNS:
+                    raise too_many_columns(self.path)
                 yield batch
+            self.rows = max(self.rows, self._rejected.last)
+            if count + self._rejected.count != self.rows or self._count not in (None, self.rows):
+                raise DataError(
+                    f"{self.path} has {self._count or self.rows} rows, of which {count} were read and "
+                    f"{self._rejected.count} rejected; the file is damaged, or votecast reads it wrongly: write it "
+                    "again, and report it if that does not help"
+                )
         except LIBRARY_ERRORS as error:
-            raise DataError(damaged(self.path, error, self.compression, after=self._row)) from error
+            raise DataError(damaged(self.path, error, self.compression, after=self.rows)) from error
         finally:
             self.close()
+
+
+def too_many_columns(path: str) -> DataError:
+    """Compose the error for a file with too many columns."""
+    return DataError(
+        f"{path} has more than {MOST_COLUMNS:,} columns, the most that is read; leave out those that votecast does not "
+        "use, or check whether keys hold data"
+    )
 
 
 def damaged(path: str, error: BaseException, compression: str | None, *, after: int = 0) -> str:
