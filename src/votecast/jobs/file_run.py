@@ -22,7 +22,7 @@ from votecast.data.battles import Battles
 from votecast.data.reader import VoteReader
 from votecast.data.row_checks import ReadReport
 from votecast.data.work_folder import hold_work_folder
-from votecast.errors import ArtifactError
+from votecast.errors import ArtifactError, DataError
 from votecast.jobs.shards import SHARD_ROWS, Shards, fingerprint, in_shards
 from votecast.judges.predict_batch import Shard, Truncations, add_truncations
 from votecast.types import no_progress
@@ -127,6 +127,11 @@ class FileRun(ABC, Generic[Batch]):
                 return reader.report
             try:
                 fingerprints = self._compute_batches(reader, batches, shards)
+                if self.rows != reader.report.rows:
+                    raise DataError(
+                        f"{self.source} has {reader.report.rows} rows that were read, of which {self.rows} have "
+                        "results; this is a fault of votecast: report it with the file"
+                    )
                 shards.check_end(len(fingerprints))
                 self.write(shards.all(fingerprints), overwrite=overwrite)
             except BaseException:
