@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +74,13 @@ CONTAINERS: dict[str, Callable[[list[Row]], bytes]] = {
 
 
 @pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(byte_source, "BATCH_BYTES", BLOCK)
     monkeypatch.setattr(byte_source, "HEAD_BYTES", 8)
     monkeypatch.setattr(byte_source, "_CHUNK", 8)
     monkeypatch.setattr(record_blocks, "LEAST_READ", 8)
     monkeypatch.setattr(record_blocks, "_WINDOW", 5)
     monkeypatch.setattr(json_array, "_LEAST_READ", 8)
-    yield
 
 
 def read(path: Path, **options: Any) -> tuple[list[Row], list[int]]:
