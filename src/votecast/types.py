@@ -6,7 +6,7 @@ Everything below `votecast` imports them; they import nothing of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
@@ -17,6 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 CLASSES = ("a", "b", "tie")
 """The three outcomes, in the order of every probability column."""
+
+SUM_TOLERANCE = 5e-7
+"""How far a row of probabilities may sum from 1 and stay as it is: float32 does, six decimals do not."""
+ROUNDING = 0.02 + SUM_TOLERANCE
+"""How far it may sum from 1 to be rescaled: three figures of two decimals are off by up to 0.015."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 FLOAT_ID = r"-?(?:0|[1-9][0-9]*)(?:\.0+|(?:\.[0-9]+)?[eE]\+[0-9]+)"
@@ -161,9 +166,24 @@ class Battle(BaseModel):
     @field_validator("probabilities")
     @classmethod
     def _sums_to_one(cls, value: tuple[float, float, float] | None) -> tuple[float, float, float] | None:
-        if value is not None and (not all(0 <= p <= 1 for p in value) or abs(sum(value) - 1) > 1e-6):
-            raise ValueError(f"probabilities are {value}; each must lie in [0, 1] and together they must sum to 1")
-        return value
+        return None if value is None else rescale_shares(value)
+
+
+def rescale_shares(shares: Sequence[float]) -> tuple[float, float, float]:
+    """Rescale three shares that sum to 1 but for rounding.
+
+    Raises:
+        ValueError: If one leaves [0, 1], or they sum to something else.
+
+    Example:
+        >>> round(rescale_shares([0.42, 0.42, 0.14])[0], 4), rescale_shares([0.5, 0.3, 0.2])
+        (0.4286, (0.5, 0.3, 0.2))
+    """
+    a, b, tie = map(float, shares)
+    total = a + b + tie
+    if not all(0 <= share <= 1 for share in (a, b, tie)) or not abs(total - 1) <= ROUNDING:
+        raise ValueError(f"the probabilities sum to {total:.6g}, not 1, or leave the range; each must lie in [0, 1]")
+    return (a, b, tie) if abs(total - 1) <= SUM_TOLERANCE else (a / total, b / total, tie / total)
 
 
 def spell_id(value: object) -> str:

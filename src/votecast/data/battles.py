@@ -6,7 +6,8 @@ Readers return it, and judges, splits, metrics and reports take it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -16,7 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 
 from votecast.errors import DataError
-from votecast.types import CLASSES, Battle, Probabilities
+from votecast.types import CLASSES, SUM_TOLERANCE, Battle, Probabilities
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from votecast.data.row_checks import ReadReport
@@ -83,6 +86,8 @@ class Battles:
             DataError: If a row is not a battle; the message names the row and the field.
         """
         checked = [_checked(row, number) for number, row in enumerate(rows, start=1)]
+        if rounded := sum(map(_was_rescaled, rows)):
+            logger.warning("%d of %d rows: rounded probabilities rescaled to sum to 1", rounded, len(checked))
         return cls(pa.Table.from_pylist(checked, schema=SCHEMA))
 
     @classmethod
@@ -207,6 +212,12 @@ def _checked(row: Battle | Mapping[str, object], number: int) -> dict[str, objec
         )
         raise DataError(f"row {number} is not a battle: {detail}{cure if other else ''}") from error
     return battle.model_dump() | {"id": battle.id or str(number - 1)}
+
+
+def _was_rescaled(row: Battle | Mapping[str, object]) -> bool:
+    given = row.get("probabilities") if isinstance(row, Mapping) else None
+    shares = given.values() if isinstance(given, Mapping) else given
+    return isinstance(shares, Iterable) and abs(sum(shares) - 1) > SUM_TOLERANCE
 
 
 def _conform(table: pa.Table) -> pa.Table:

@@ -5,6 +5,7 @@ Every public function that takes battles calls `as_battles`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from votecast.data.labels import BOTH_BAD, read_both_bad
 from votecast.data.reader import HEAD_ROWS
 from votecast.data.row_batch import RowBatch
 from votecast.errors import DataError
+
+logger = logging.getLogger(__name__)
 
 _NAME = "the frame"
 _PANDAS_INDEX = "__index_level_"
@@ -68,6 +71,8 @@ def _read_frame(frame: Any, *, ranking: bool) -> Battles:
     columns = source.convert(batch) if len(table) else dict.fromkeys(TEXT_COLUMNS, pa.nulls(0, TURNS))
     if batch.faults:
         raise DataError(min(batch.faults.values(), key=lambda bad: bad.row).message(_NAME))
+    for kind, rows in batch.repairs.items():
+        logger.warning("%s: %s, in %d of %d rows", _NAME, kind, len(rows), len(table))
     keep = [f.name for f in table.schema if f.name not in source.known and not pa.types.is_nested(f.type)]
     if ranking:
         columns[BOTH_BAD], keep = read_both_bad(batch, columns.get("winner")), [*keep, BOTH_BAD]

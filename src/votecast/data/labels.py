@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from votecast.data.battles import SCHEMA
 from votecast.data.cells import json_kind
 from votecast.data.row_batch import RowBatch
-from votecast.types import CLASSES
+from votecast.types import CLASSES, rescale_shares
 
 ONE_HOT = ("winner_model_a", "winner_model_b", "winner_tie")
 WINNERS = {
@@ -31,6 +31,9 @@ WINNERS = {
 
 BOTH_BAD = "both_bad"
 """The column, behind those of the schema, that marks ties that were votes against both answers."""
+
+RESCALED = "rounded probabilities rescaled to sum to 1"
+"""The kind of repair of a soft label."""
 
 _SOFT = SCHEMA.field("probabilities").type
 # pandas writes 1 as 1.0 in a column that once had missing values.
@@ -85,7 +88,10 @@ def read_probabilities(batch: RowBatch) -> pa.Array:
     for position, value in enumerate(batch.values("probabilities")):
         value = batch.decoded(position, "probabilities", value)
         try:
-            soft[position] = None if value is None else _soft_label(value)
+            if value is not None:
+                given = _soft_label(value)
+                soft[position] = list(rescale_shares(given))
+                batch.repair([RESCALED] if soft[position] != given else [], position)
         except ValueError as error:
             batch.fault(position, "probabilities", value, f"{error}; {_SOFT_ALLOWED}")
     return pa.array(soft, _SOFT)
@@ -135,6 +141,4 @@ def _soft_label(value: object) -> list[float]:
     wrong = next((p for p in value if isinstance(p, bool) or not isinstance(p, int | float)), None)
     if wrong is not None or None in value:
         raise ValueError(f"{json_kind(wrong)} is among the probabilities")
-    if not all(0 <= p <= 1 for p in value) or abs(sum(value) - 1) > 1e-6:
-        raise ValueError(f"the probabilities sum to {sum(value):.6g} or leave the range")
     return [float(p) for p in value]

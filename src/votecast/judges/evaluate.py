@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -48,6 +48,9 @@ class Predictions:
         name: Name of the judge, if known.
         hash: Hash of the judge, if known.
 
+    Attributes:
+        notes: Whether rows were rescaled because of rounding.
+
     Raises:
         DataError: If there is not one id for each row, or these are not probabilities.
 
@@ -61,12 +64,13 @@ class Predictions:
     probabilities: ArrayLike
     name: str | None = None
     hash: str | None = None
+    notes: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        if len(self.ids) != len(check_probabilities(self.probabilities)):
-            raise DataError(
-                f"{len(self.ids)} ids are given for {np.shape(self.probabilities)[0]} predictions; give one each"
-            )
+        p = check_probabilities(self.probabilities, "predictions", notes=self.notes)
+        if len(self.ids) != len(p):
+            raise DataError(f"{len(self.ids)} ids are given for {len(p)} predictions; give one each")
+        object.__setattr__(self, "probabilities", p)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -84,7 +88,7 @@ class Predictions:
         Raises:
             DataError: If a battle has no prediction, or an id occurs twice so that rows cannot be matched.
         """
-        p = np.ascontiguousarray(self.probabilities, dtype=np.float64)  # checked above
+        p = np.asarray(self.probabilities)  # float64, checked above
         if list(self.ids) == battles.ids:
             return p
         known = pa.array([spell_id(name) for name in self.ids], pa.large_string())
@@ -268,15 +272,15 @@ def _predictions_of(judge: object, battles: Battles, *, allow_leak: bool) -> _Fo
         judge = Predictions(ids, p, cited.get("name"), cited.get("hash"))
     if isinstance(judge, Predictions):
         unchecked = "leaks are not checked: the predictions come without the judge's training prompts"
-        return _Found(judge.on(battles), judge.name, judge.hash, notes=(unchecked,))
+        return _Found(judge.on(battles), judge.name, judge.hash, notes=(unchecked, *judge.notes))
+    notes: list[str] = []
     if isinstance(judge, np.ndarray | list):
-        return _Found(judge)
+        return _Found(check_probabilities(judge, notes=notes), notes=tuple(notes))
     if not hasattr(judge, "predict_proba"):
         raise DataError(
             f"what is to be measured is {type(judge).__name__}; allowed are a judge, its folder or name, a file of "
             "predictions, Predictions, (ids, probabilities), or probabilities of shape (n, 3)"
         )
-    notes = []
     hashes = trained_prompts(judge)
     if not has_texts(battles):
         notes.append("leaks are not checked, and every row counts by itself: the rows have no prompts")
@@ -287,7 +291,10 @@ def _predictions_of(judge: object, battles: Battles, *, allow_leak: bool) -> _Fo
         notes.append(f"{share} (first ids: {first_ids(battles, leaks)}); the figures flatter it")
     if unknown := judge_notes(judge).get("unknown_prompts"):
         notes.append(f"leaks are checked in part: the training prompts of {', '.join(unknown)} are unknown")
-    p, swapped = judge.predict_proba(battles), judge.predict_proba(battles.swapped())
+    p = check_probabilities(judge.predict_proba(battles), "predictions", notes=notes)
+    swapped = check_probabilities(
+        judge.predict_proba(battles.swapped()), "predictions of the swapped order", notes=notes
+    )
     return _Found(p, getattr(judge, "name", None), getattr(judge, "hash", None), swapped, tuple(notes))
 
 

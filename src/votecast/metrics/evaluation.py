@@ -118,7 +118,8 @@ def evaluate_probabilities(
         >>> round(evaluation.metrics["log_loss"].value, 4), evaluation.rows, evaluation.clusters
         (1.0986, 4, 3)
     """
-    data, reverse = _check_file(targets, probabilities, weights, swapped, binary=binary)
+    notes: list[str] = []
+    data, reverse = _check_file(targets, probabilities, weights, swapped, binary=binary, notes=notes)
     binary = not data.weights @ data.targets[:, 2] if binary is None else binary
     cluster = check_groups(groups, len(data.weights))
     drawn = ClusterDraws(cluster, draws, seed)
@@ -132,7 +133,7 @@ def evaluate_probabilities(
             rows = np.flatnonzero(codes == number)
             cut[kind][name] = Slice(len(rows), len(np.unique(cluster[rows])), found)
     clusters = int(cluster.max()) + 1
-    notes = ["flip_rate is null: there are no predictions for the swapped order"] if swapped is None else []
+    notes += ["flip_rate is null: there are no predictions for the swapped order"] if swapped is None else []
     notes += [BINARY_NOTE] if binary else []
     return Evaluation(
         metrics=whole,
@@ -153,10 +154,13 @@ def _check_file(
     swapped: ArrayLike | None,
     *,
     binary: bool | None,
+    notes: list[str] | None = None,
 ) -> tuple[Checked, Probabilities | None]:
     """Check rows and predictions for the swapped order; in a binary file hand the mass of ties to a and b."""
-    data = check_rows(targets, probabilities, weights)
-    reverse = None if swapped is None else check_probabilities(swapped, "probabilities of the swapped order")
+    data = check_rows(targets, probabilities, weights, notes=notes)
+    reverse = (
+        None if swapped is None else check_probabilities(swapped, "probabilities of the swapped order", notes=notes)
+    )
     if reverse is not None and len(reverse) != len(data.weights):
         raise DataError(
             f"{len(reverse)} rows are predicted in the swapped order, {len(data.weights)} as they are; "

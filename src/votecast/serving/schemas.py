@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from votecast.data.cells import json_kind, mend
-from votecast.types import CLASSES, Battle, Turns, Winner
+from votecast.types import CLASSES, Battle, Turns, Winner, rescale_shares
 
 CUSTOM: Final = "unfit"
 """Type of the validation errors whose message is shown as it is."""
@@ -33,8 +33,6 @@ CUSTOM: Final = "unfit"
 _MOST_TURNS: Final = 1_000
 _TURNS: Final = "allowed is a text, or a list of turns (texts, or null for a missing turn)"
 _SHARES: Final = "allowed are the shares of a, b and tie, as an object or in this order, from 0 to 1, that sum to 1"
-# shares of a few rounded digits are normalised
-_TOLERANCE: Final = 1e-3
 # a schema's pattern is that of JavaScript
 _SEEN: Final = r"[^\s\x1c-\x1f\x85\ufeff]"  # neither Python nor JavaScript takes it for white space
 _VISIBLE: Final = re.compile(_SEEN)
@@ -93,10 +91,10 @@ def _parse_shares(value: object) -> object:
     shares = [value[name] for name in CLASSES]
     if not all(isinstance(share, int | float) and not isinstance(share, bool) and 0 <= share <= 1 for share in shares):
         raise _invalid(f"a share is not a number from 0 to 1; {_SHARES}")
-    total = sum(shares)
-    if abs(total - 1) > _TOLERANCE:
-        raise _invalid(f"the shares sum to {total:.6g}; {_SHARES}")
-    return tuple(share / total for share in shares)
+    try:
+        return rescale_shares(shares)
+    except ValueError:
+        raise _invalid(f"the shares sum to {sum(shares):.6g}; {_SHARES}") from None
 
 
 def _check_turns(turns: Sequence[str | None]) -> None:
@@ -156,6 +154,11 @@ class BattleRequest(Battle):
     probabilities: _Shares = None
     language: Annotated[str | None, Field(description="Language, for judges that are calibrated by language.")] = None
     source: Annotated[str | None, Field(description="Source, for judges that are calibrated by source.")] = None
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _id_is_text(cls, value: object) -> object:
+        return mend(value, set()) if isinstance(value, str) else value  # returned as it came, however it is spelled
 
     @field_validator("probabilities", mode="before")
     @classmethod

@@ -20,7 +20,7 @@ from votecast.data.io.stream import shown
 from votecast.data.outputs.score_files import read_ids, read_numbers
 from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings
 from votecast.errors import ArtifactError, ConfigError, DataError
-from votecast.types import CLASSES, Probabilities
+from votecast.types import CLASSES, ROUNDING, SUM_TOLERANCE, Probabilities
 
 JUDGE_KEY: Final = "votecast.judge"
 SETTINGS_KEY: Final = "votecast.settings"
@@ -30,7 +30,6 @@ COLUMNS: Final = {
 }
 OUTCOMES: Final = ("a", "b", "open")
 COUNTS: Final = "decisions"
-_TOLERANCE: Final = 1e-6
 
 
 class PredictionWriter(ResultWriter):
@@ -164,7 +163,8 @@ def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[s
     """Read predictions, as `PredictionWriter` writes them, or a submission of three probabilities.
 
     Returns:
-        The ids, the probabilities of shape (n, 3), and name and hash of the judge where they are known.
+        The ids, the probabilities of shape (n, 3) as they stand, which sum to 1 but for rounding, and name and hash of
+        the judge where they are known. `Predictions` rescales them.
 
     Raises:
         DataError: If the file holds no predictions but votes, for example, or a row is not a distribution; the message
@@ -188,7 +188,7 @@ def read_predictions(path: str | Path) -> tuple[list[str], Probabilities, dict[s
                 )
             ids += read_ids(stream.path, batch)
             parts.append(_read_batch(stream.path, batch, names))
-            if bad := _bad_row(parts[-1]):
+            if bad := _bad_row(parts[-1], ROUNDING):
                 raise DataError(f"{stream.path}, row {batch.rows[bad[0]]} {bad[1]}")
             if judge is None and "judge" in batch.table.column_names and batch.table.num_rows:
                 judge = _as_judge(batch.table.column("judge")[0].as_py())
@@ -227,13 +227,16 @@ def check_predictions(ids: Sequence[str], p: Probabilities, *, after: int = 0) -
         raise DataError(f"prediction {after + bad[0] + 1} (id {ids[bad[0]]!r}) {bad[1]}")
 
 
-def _bad_row(p: Probabilities) -> tuple[int, str] | None:
+def _bad_row(p: Probabilities, tolerance: float = SUM_TOLERANCE) -> tuple[int, str] | None:
     """Return the first row that is no distribution, and what is wrong with it."""
-    bad = ~(np.isfinite(p).all(axis=1) & (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= _TOLERANCE))
+    bad = ~(np.isfinite(p).all(axis=1) & (p >= 0).all(axis=1) & (np.abs(p.sum(axis=1) - 1) <= tolerance))
     row = int(np.argmax(bad)) if bad.any() else None
     if row is None:
         return None
-    return row, f"has probabilities {p[row].tolist()}; each must lie in [0, 1], together they must sum to 1"
+    return row, (
+        f"has probabilities {p[row].tolist()}, which sum to {p[row].sum():.6g}; each must lie in [0, 1], together "
+        "they must sum to 1"
+    )
 
 
 def decide(p: Probabilities) -> list[str]:

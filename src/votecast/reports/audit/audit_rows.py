@@ -100,11 +100,12 @@ def predict_audit_rows(
     cut, q = None, None
     if isinstance(judge, Predictions):
         p = judge.on(battles)
+        notes += judge.notes
     elif hasattr(judge, "predict_with_truncation"):  # only votecast's own judges truncate
         p, cut = judge.predict_with_truncation(battles)
     else:
         p = judge.predict_proba(battles)
-    p = check_rows(targets, p, weights).probabilities
+    p = check_rows(targets, p, weights, notes=notes).probabilities
     if not isinstance(judge, Predictions):
         q, order_notes = _predict_swapped(judge, battles, p)
         notes += order_notes
