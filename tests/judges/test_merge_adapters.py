@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from votecast.errors import ConfigError, JudgeError
 from votecast.judges import merge_adapters
 from votecast.judges.merge_adapters import TOLERANCE, merge_judge
 from votecast.judges.trained import TrainedJudge
+from votecast.models.neural import adapter_merge
 
 SHORT = {"folds.n": 2, "model.text.max_length": 64, "model.training.batch_size": 8, "model.adapter": {"rank": 2}}
 
@@ -41,7 +43,7 @@ def test_a_merged_judge_predictions_the_same_out_of_its_own_folder(
     family: str, settings: dict[str, Any], weights: Any, arena: Battles, tmp_path: Path
 ) -> None:
     before = judge(family, arena, **settings)
-    after = merge_judge(before, weights)
+    after = merge_judge(before, tmp_path, weights)
     note = after.notes["merged"]
     assert note["weights"] == weights
     assert note["of"] == before.hash
@@ -60,24 +62,55 @@ def test_a_merged_judge_predictions_the_same_out_of_its_own_folder(
     assert torch.uint8 in kinds if weights == "nf4" else kinds == expected[weights]
 
 
-def test_a_four_bit_base_becomes_bf16_by_default(arena: Battles) -> None:
+def test_a_four_bit_base_becomes_bf16_by_default(arena: Battles, tmp_path: Path) -> None:
     found = judge("decoder", arena, **{"model.weights": "nf4", "model.compute": "bf16", "folds.only": 0})
-    made = merge_judge(found)
+    made = merge_judge(found, tmp_path)
     assert made.notes["merged"]["weights"] == made.recipe.dump()["model"]["weights"] == "bf16"
 
 
-def test_a_prediction_that_moves_is_an_error(arena: Battles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_merged_weights_are_written_in_parts_that_fit_memory(
+    arena: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = judge("decoder", arena, **{"model.weights": "bf16", "folds.only": 0})
+    expected = merge_judge(found, tmp_path / "whole").predict_proba(arena[:10])
+    small = partial(adapter_merge.split_torch_state_dict_into_shards, max_shard_size=20_000)
+    monkeypatch.setattr(adapter_merge, "split_torch_state_dict_into_shards", small)
+    made = merge_judge(found, tmp_path / "parts")
+    parts = sorted((tmp_path / "parts" / "0").glob("*.safetensors"))
+    assert len(parts) > 1
+    assert np.array_equal(made.predict_proba(arena[:10]), expected)
+
+
+def test_half_precision_is_widened_a_module_at_a_time(arena: Battles) -> None:
+    found = judge("decoder", arena, **{"model.weights": "bf16", "folds.only": 0})
+    member = found.fitted.members[0]
+    seen: list[int] = []
+
+    def count(*_: object) -> None:
+        weights = member.network.backbone.parameters()
+        seen.append(sum(p.numel() for p in weights if p.dtype == torch.float32 and not p.requires_grad))
+
+    for module in member.network.backbone.modules():
+        module.register_forward_hook(count)
+    before = {name: p.detach().clone() for name, p in member.network.named_parameters()}
+    adapter_merge.predict_in_fp32(member, member.prepare(arena[:2]))
+    largest = max(p.numel() for p in member.network.backbone.parameters())
+    assert 0 < max(seen) <= largest
+    assert all(torch.equal(p, before[name]) for name, p in member.network.named_parameters())
+
+
+def test_a_prediction_that_moves_is_an_error(arena: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = judge("decoder", arena, **{"folds.only": 0})
     monkeypatch.setitem(merge_adapters.TOLERANCE, "bf16", 1e-9)
     with pytest.raises(JudgeError, match=r"merged into bf16, a probability moves by .*; merge into fp32"):
-        merge_judge(found, "bf16")
+        merge_judge(found, tmp_path, "bf16")
 
 
-def test_judges_without_adapters_cannot_be_merged(arena: Battles) -> None:
+def test_judges_without_adapters_cannot_be_merged(arena: Battles, tmp_path: Path) -> None:
     with pytest.raises(JudgeError, match="family baseline, which has no adapters to merge"):
-        merge_judge(TrainedJudge("baseline", {"folds.n": 2}).fit(arena[:80]))
-    merged = merge_judge(judge("decoder", arena, **{"folds.only": 0}))
+        merge_judge(TrainedJudge("baseline", {"folds.n": 2}).fit(arena[:80]), tmp_path)
+    merged = merge_judge(judge("decoder", arena, **{"folds.only": 0}), tmp_path)
     with pytest.raises(JudgeError, match="its folder holds all its weights"):
-        merge_judge(merged)
+        merge_judge(merged, tmp_path)
     with pytest.raises(ConfigError, match=r"weights is bf16, and judges of the family cross_encoder"):
-        merge_judge(judge("cross_encoder", arena, "tiny:bert", **{"folds.only": 0}), "bf16")
+        merge_judge(judge("cross_encoder", arena, "tiny:bert", **{"folds.only": 0}), tmp_path, "bf16")

@@ -21,6 +21,7 @@ def merge(
         weights: Type of the weights; fp32 where the base is, else bf16. nf4 rounds the sums to 4 bits.
     """
     from votecast.config.extras import need
+    from votecast.data.work_folder import hold_work_folder
     from votecast.judges.load import load_judge
     from votecast.judges.merge_adapters import TOLERANCE, merge_judge
 
@@ -32,8 +33,8 @@ def merge(
     if ":" not in judge:
         check_apart(out, [judge])
     loaded = load_judge(judge)
-    with Bars() as bars:
-        made = merge_judge(loaded, weights, progress=bars.steps)
+    with Bars() as bars, hold_work_folder(out, resume=False, overwrite=True) as work:
+        made = merge_judge(loaded, work, weights, progress=bars.steps)
         made.save_pretrained(out, overwrite=output.overwrite)
     merged = made.notes["merged"]
     settings = {"judge": judge, "out": str(out), "weights": merged["weights"]}

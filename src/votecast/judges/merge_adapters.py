@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -45,7 +46,7 @@ _ANSWERS = (
 
 
 def merge_judge(
-    judge: TrainedJudge, weights: Weights | None = None, *, progress: Progress = no_progress
+    judge: TrainedJudge, folder: Path, weights: Weights | None = None, *, progress: Progress = no_progress
 ) -> TrainedJudge:
     """Add the adapters of a judge to the weights they stand beside.
 
@@ -53,6 +54,7 @@ def merge_judge(
 
     Args:
         judge: A judge whose members hold adapters.
+        folder: Existing folder for the merged weights, from which the merged judge reads them until it is saved.
         weights: Type of the merged weights; None takes fp32 for a base in fp32, else bf16. nf4 rounds them to 4 bits.
         progress: Progress callback.
 
@@ -100,7 +102,7 @@ def merge_judge(
         # in fp32 on both sides, so that only the merge itself can move a probability
         before = predict_in_fp32(apart, prepared)
         apart.release()
-        done = merge_member(apart, settings)
+        done = merge_member(apart, settings, folder / str(number))
         moved = np.abs(before - predict_in_fp32(done, prepared))
         done.release()
         made.append(done)

@@ -262,7 +262,7 @@ def test_a_judge_holds_its_reward_model_in_four_bits(tmp_path: Path, kind: str) 
     settings = {"model.compute": "fp32", "model.text.max_length": 256}
     judge = load_judge("recipe:internlm2_reward", settings | {"model.name": str(folder)})
     expected = judge.predict_proba(battles)
-    merge_judge(judge, "nf4").save_pretrained(tmp_path / "judge")
+    merge_judge(judge, tmp_path, "nf4").save_pretrained(tmp_path / "judge")
     shutil.rmtree(folder)
     again = TrainedJudge.from_pretrained(tmp_path / "judge")
     assert np.array_equal(again.predict_proba(battles), expected)

@@ -6,22 +6,28 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import save_file
 from torch import nn
+from torch.nn import Parameter
 from transformers import PreTrainedModel
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
 from votecast.config import Settings
 from votecast.config.extras import need
 from votecast.models.base import Model
+from votecast.models.neural.backbone import Source
 from votecast.models.neural.examples import NeuralPrepared
 from votecast.models.neural.neural_model import NeuralModel
 from votecast.models.neural.pair_network import PairNetwork
-from votecast.models.neural.quantization import convert_in_memory, load_options, set_compute_type
 from votecast.models.neural.settings import CausalSettings
 from votecast.types import Probabilities
 
@@ -45,78 +51,89 @@ def predict_in_fp32(member: NeuralModel, prepared: NeuralPrepared) -> Probabilit
 
 @contextmanager
 def _in_fp32(network: nn.Module) -> Iterator[None]:
-    """Hold half precision in fp32, which is exact, and compute few bits in it within this context."""
-    halves = [p for p in network.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
-    kinds = [p.dtype for p in halves]
+    """Hold the half precision of a module in fp32, which is exact, while it computes, and compute few bits in fp32."""
+    hooks: list[Any] = []
+    halves: dict[Parameter, torch.Tensor] = {}
     few: list[Any] = [module for module in network.modules() if hasattr(module, "quant_state")]
     computed = [layer.compute_dtype for layer in few]
-    for p in halves:
-        p.data = p.data.float()
+
+    def widen(module: nn.Module, _: object) -> None:
+        for p in module.parameters(recurse=False):
+            if p.dtype in (torch.bfloat16, torch.float16):
+                halves[p], p.data = p.data, p.data.float()
+
+    def restore(module: nn.Module, *_: object) -> None:
+        for p in module.parameters(recurse=False):
+            p.data = halves.pop(p, p.data)
+
+    for module in network.modules():
+        hooks += [module.register_forward_pre_hook(widen), module.register_forward_hook(restore, always_call=True)]
     for layer in few:
         layer.compute_dtype = torch.float32
     try:
         yield
     finally:
-        for p, kind in zip(halves, kinds, strict=True):
-            p.data = p.data.to(kind)
+        for hook in hooks:
+            hook.remove()
         for layer, kind in zip(few, computed, strict=True):
             layer.compute_dtype = kind
 
 
-def merge_member(member: NeuralModel, settings: Settings) -> NeuralModel:
+def merge_member(member: NeuralModel, settings: Settings, folder: Path) -> NeuralModel:
     """Return the member without adapters.
 
     Args:
         member: A member with adapters.
         settings: Its settings without adapters, and with the precision of the merged weights. Sums are taken in fp32,
             from weights of 4 or 8 bits as they stand, and rounded once; for 4 bits, in bf16 before.
+        folder: New folder for the merged weights. They are never whole in memory, and read from there later.
     """
     network = member.fitted
-    made = copy.deepcopy(network, {id(network.backbone): nn.Identity()})  # the heads; the backbone is made below
-    if not isinstance(settings, CausalSettings) or settings.weights == "fp32":
-        made.backbone = _plain_backbone(network, torch.float32)
-    else:
-        made.backbone = _plain_backbone(network, torch.bfloat16)
-        held = settings.weights, settings.double_quantization, settings.compute
-        made.backbone = convert_in_memory(made.backbone, load_options(*held, made.backbone.config))
-        set_compute_type(settings.compute, made.backbone)
+    half = isinstance(settings, CausalSettings) and settings.weights != "fp32"
+    write_merged(network, folder, torch.bfloat16 if half else torch.float32)
     found = copy.copy(member)
-    found.settings, found.delta, found.base_in_memory = settings, None, None
+    found.settings, found.source, found.delta, found.base_in_memory = settings, Source(str(folder)), None, None
+    made = copy.deepcopy(network, {id(network.backbone): nn.Identity()})  # the heads
+    made.backbone = found.load_backbone()
     found.set_network(made)
     return found
 
 
-def _plain_backbone(network: PairNetwork, dtype: torch.dtype) -> PreTrainedModel:
-    """A model of transformers with the weights of a backbone and of the adapters beside them."""
+@torch.no_grad()
+def write_merged(network: PairNetwork, folder: Path, dtype: torch.dtype) -> None:
+    """Write the weights of a backbone and of the adapters beside them in the layout of transformers, a file at a time.
+
+    Args:
+        network: A network with adapters.
+        folder: A new folder.
+        dtype: The type of what is written; sums are taken in fp32.
+    """
     base = network.backbone.get_base_model()
     config = copy.deepcopy(base.config)
     for name in ("quantization_config", "_pre_quantization_dtype"):
         vars(config).pop(name, None)
-    # integer buffers keep their type
-    state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in _weights(base).items()}
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):
         plain = type(base)._from_config(config, dtype=dtype)
-    plain.load_state_dict(state, assign=True)
-    return plain
+    plain.config.save_pretrained(folder)
+    plan = split_torch_state_dict_into_shards(plain.state_dict())
+    for file, names in plan.filename_to_tensors.items():
+        tensors = {name: _merged_tensor(base, name, dtype) for name in names}
+        save_file(tensors, folder / file, metadata={"format": "pt"})
+    if plan.is_sharded:
+        index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
+        (folder / SAFE_WEIGHTS_INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", "utf-8")
 
 
-@torch.no_grad()
-def _weights(base: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """Every weight by its name without adapters, in fp32 where an adapter was added or bits were few."""
+def _merged_tensor(base: PreTrainedModel, name: str, dtype: torch.dtype) -> torch.Tensor:
+    """Return a tensor by its name without adapters, with the adapter added in fp32; integers keep their type."""
+    path, _, key = name.rpartition(".")
+    module = base.get_submodule(path)
+    adapted = hasattr(module, "get_base_layer")
+    inner: nn.Module = module.get_base_layer() if adapted else module
     full = need("peft.utils.integrations").dequantize_module_weight
-    state: dict[str, torch.Tensor] = {}
-    for name, module in base.named_modules():
-        if ".lora_" in name or name.endswith(".base_layer"):
-            continue
-        adapted = hasattr(module, "get_base_layer")
-        inner = module.get_base_layer() if adapted else module
-        passing = inner._non_persistent_buffers_set  # what a state dict leaves out
-        own = dict(inner.named_parameters(recurse=False))
-        own |= {key: value for key, value in inner.named_buffers(recurse=False) if key not in passing}
-        for key, value in own.items():
-            state[f"{name}.{key}" if name else key] = full(inner) if key == "weight" else value
-        if adapted:
-            # W + (alpha / r) B A (Hu et al. 2021, section 4.1)
-            up, down = module.lora_B["default"].weight.float(), module.lora_A["default"].weight.float()
-            state[f"{name}.weight"] = state[f"{name}.weight"].float() + up @ down * float(module.scaling["default"])
-    return {name: value.detach().cpu() for name, value in state.items()}
+    found: torch.Tensor = full(inner) if key == "weight" else getattr(inner, key)
+    if adapted and key == "weight":
+        # W + (alpha / r) B A (Hu et al. 2021, section 4.1)
+        up, down = module.lora_B["default"].weight.float(), module.lora_A["default"].weight.float()
+        found = found.float() + up @ down * float(module.scaling["default"])
+    return (found.to(dtype) if found.is_floating_point() else found).detach().cpu().contiguous()
