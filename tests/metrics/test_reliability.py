@@ -10,7 +10,7 @@ from sklearn.calibration import calibration_curve
 from tests.metrics.votes import drawn, files, one_hot, predictions
 
 from votecast.errors import DataError
-from votecast.metrics import calibration_error, perfect_calibration_error
+from votecast.metrics import calibration_error, evaluate_probabilities, perfect_calibration_error
 from votecast.metrics.reliability import coupling, events, reliability_curve
 from votecast.types import swap_columns
 
@@ -98,6 +98,43 @@ def test_miscalibration_is_not_taken_for_dependence():
     t, groups = one_hot(drawn(p)), np.arange(6000) // 2
     assert coupling(events(t, bold), np.ones(6000), groups)[0].max() < 0.1
     assert calibration_error(t, bold) > 5 * perfect_calibration_error(t, bold, groups=groups)
+
+
+def coarse(rows):
+    """Return predictions of few different values."""
+    p = np.random.default_rng(rows).integers(1, 5, (rows, 3)).astype(float)
+    return p / p.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("event", ["top", "a", "b", "tie"])
+@pytest.mark.parametrize("has_equal_rows", [True, False])
+def test_a_perfect_judges_error_does_not_depend_on_the_order_of_rows(event, has_equal_rows):
+    rng = np.random.default_rng(2)
+    p = coarse(600) if has_equal_rows else predictions(600)
+    t, w, groups = one_hot(drawn(p)), rng.integers(1, 4, 600) * 0.5, rng.integers(0, 150, 600)
+    found = perfect_calibration_error(t, p, w, groups=groups, event=event, draws=20)
+    order, names = rng.permutation(600), rng.permutation(150)
+    args = (t[order], p[order], w[order])
+    assert perfect_calibration_error(*args, groups=names[groups][order], event=event, draws=20) == found
+    if not has_equal_rows:  # nor on which response is a; rows that mirror each other in one prompt keep an order
+        other = {"a": "b", "b": "a"}.get(event, event)
+        args = (swap_columns(t), swap_columns(p), w)
+        assert perfect_calibration_error(*args, groups=groups, event=other, draws=20) == pytest.approx(found, rel=1e-9)
+
+
+def test_slices_of_a_permuted_file_have_the_same_perfect_error():
+    p = coarse(400)
+    t, groups, language = one_hot(drawn(p)), np.arange(400) // 3, np.array(list("xyz"))[np.arange(400) % 3]
+    order = np.random.default_rng(5).permutation(400)
+    one, two = (
+        evaluate_probabilities(t[o], p[o], groups=groups[o], slices={"language": language[o]}, draws=0)
+        for o in (np.arange(400), order)
+    )
+    for name in one.metrics:
+        if name.startswith("ece_perfect"):
+            assert two.metrics[name] == one.metrics[name]
+            for value, part in one.slices["language"].items():
+                assert two.slices["language"][value].metrics[name] == part.metrics[name]
 
 
 def test_soft_votes_scatter_less_than_single_ones():

@@ -5,11 +5,12 @@ Called by the evaluation (errors) and by the audit (curves).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from votecast.errors import DataError
 from votecast.metrics.checks import check_groups, check_rows
@@ -237,12 +238,14 @@ def perfect_errors(e: Events, weights: Floats, groups: Ints, parts: Ints, draws:
     """Simulate calibration errors of a perfectly calibrated judge, for several partitions at once.
 
     `weights` and `groups` (numbered from 0) have the shape (n,); `parts` has for each partition the part of each row,
-    shape (partitions, n).
+    shape (partitions, n). The same rows in another order have the same errors, to the last bit.
 
     Returns:
         For each partition an array of shape (draws, parts, 4).
     """
     rng = np.random.default_rng(seed)
+    order, groups = _order_by_content(e, weights, groups, parts)
+    e, weights, parts = Events(e.confidence[order], e.outcome[order], e.bin[order]), weights[order], parts[:, order]
     correlation, spread = coupling(e, weights, groups)
     sizes = [int(part.max()) + 1 for part in parts]
     totals = [np.bincount(part, weights, minlength=size) for part, size in zip(parts, sizes, strict=True)]
@@ -258,3 +261,34 @@ def perfect_errors(e: Events, weights: Floats, groups: Ints, parts: Ints, draws:
                 gaps = np.bincount(part * BINS + e.bin[:, k], residuals[:, k], minlength=size * BINS)
                 errors[draw, :, k] = np.abs(gaps).reshape(size, BINS).sum(axis=1) / np.where(total > 0, total, np.nan)
     return out
+
+
+def _order_by_content(e: Events, weights: Floats, groups: Ints, parts: Ints) -> tuple[Ints, Ints]:
+    """Order rows by what they and their groups hold, whatever their order in the file and the numbers of the groups.
+
+    Returns:
+        The order, shape (n,), and the groups in this order, numbered anew, shape (n,).
+    """
+    a, b, tie = e.confidence[:, 1:].T
+    # blind to which side is a, so that a file with all responses swapped draws the same numbers
+    blind = _hash_columns([_hash_columns([a]) + _hash_columns([b]), tie, weights])
+    exact = _hash_columns([blind, a, *e.outcome.T, *parts])
+    sums = np.zeros((2, int(groups.max()) + 1), dtype=np.uint64)  # of groups: a sum knows no order
+    for total, rows in zip(sums, (blind, exact), strict=True):
+        np.add.at(total, groups, rows)
+    # rows of several groups that are alike in all of this are interchangeable
+    order = np.lexsort((exact, blind, groups, sums[1][groups], sums[0][groups])).astype(np.int64)
+    new = np.diff(groups[order], prepend=groups[order[0]]) != 0
+    return order, np.cumsum(new)
+
+
+def _hash_columns(columns: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
+    """Hash rows of numbers to 64 bits, shape (n,), with the finalizer of SplitMix64 (Steele et al. 2014)."""
+    found = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        bits = column if column.dtype == np.uint64 else (column.astype(np.float64) + 0.0).view(np.uint64)  # -0.0 is 0.0
+        found = found + bits + np.uint64(0x9E3779B97F4A7C15)
+        found = (found ^ (found >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        found = (found ^ (found >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        found = found ^ (found >> np.uint64(31))
+    return found
