@@ -32,6 +32,21 @@ _DIGITS = 53  # binary digits of float64, which holds every whole number below 2
 Winner = Literal["a", "b", "tie"]
 Turns = tuple[str | None, ...]
 
+BOTH_BAD_NAMES = frozenset({"bothbad", "tie(bothbad)", "bothbadvote"})
+"""Names of a vote against both responses, as `winner_key` writes them; it counts as a tie."""
+
+WINNER_NAMES: dict[str, Winner] = {
+    **dict.fromkeys(("a", "modela", "responsea", "answera", "assistanta", "a>b", "a>>b", "leftvote"), "a"),
+    **dict.fromkeys(("b", "modelb", "responseb", "answerb", "assistantb", "b>a", "b>>a", "rightvote"), "b"),
+    **dict.fromkeys(("tie", "draw", "a=b", "tievote", "tie(bothgood)", "bothgood", *BOTH_BAD_NAMES), "tie"),
+}
+"""The class of each name of a winner that files use, as `winner_key` writes the name."""
+
+NO_VOTE_NAMES = frozenset({"", "none", "null", "nan", "na", "n/a", "<na>"})
+"""What files write where nobody voted, as `winner_key` writes it."""
+
+_IGNORED_IN_WINNERS = re.compile(r"[\s_-]+")
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -82,6 +97,38 @@ class Run:
         return replace(self, folder=folder, name=(*self.name, name), place=place)
 
 
+def winner_key(name: str) -> str:
+    """Return the name of a winner in lower case, without spaces, hyphens and underscores.
+
+    Example:
+        >>> winner_key(" Model_A"), winner_key("tie (both bad)")
+        ('modela', 'tie(bothbad)')
+    """
+    return _IGNORED_IN_WINNERS.sub("", name).lower()
+
+
+def read_winner_name(value: object) -> object:
+    """Return the class that a name of a winner stands for, None where nobody voted; other values as they are.
+
+    Example:
+        >>> [read_winner_name(name) for name in ("model_a", "Tie (both bad)", "NaN", "c")]
+        ['a', 'tie', None, 'c']
+    """
+    key = winner_key(value) if isinstance(value, str) else None
+    return value if key is None else None if key in NO_VOTE_NAMES else WINNER_NAMES.get(key, value)
+
+
+def read_model_name(name: str) -> str | None:
+    """Return the name of a model without spaces around it; None for "", "None", "NaN" and their like.
+
+    Example:
+        >>> read_model_name(" fir "), read_model_name("NaN")
+        ('fir', None)
+    """
+    name = name.strip()
+    return None if name.lower() in NO_VOTE_NAMES else name
+
+
 def swap_columns(p: Probabilities) -> Probabilities:
     """Swap the columns a and b, as if the responses had been swapped.
 
@@ -109,7 +156,7 @@ class Battle(BaseModel):
         prompt: The user's turns; a missing turn is None.
         response_a: The turns of the first response.
         response_b: The turns of the second response.
-        winner: "a", "b" or "tie"; None without a vote.
+        winner: "a", "b" or "tie", or another name of these such as "model_a"; None without a vote.
         probabilities: A soft label (share of votes, or a teacher's prediction) in the order of `CLASSES`.
         model_a: Name of the model that wrote the first response.
         model_b: Name of the model that wrote the second response.
@@ -142,7 +189,12 @@ class Battle(BaseModel):
         turns = (value,) if isinstance(value, str) else value
         return tuple(map(_replace_surrogates, turns)) if isinstance(turns, list | tuple) else turns
 
-    @field_validator("model_a", "model_b", "language", "source", mode="before")
+    @field_validator("model_a", "model_b", mode="before")
+    @classmethod
+    def _model_is_named(cls, value: object) -> object:
+        return read_model_name(str(_replace_surrogates(value))) if isinstance(value, str) else value
+
+    @field_validator("language", "source", mode="before")
     @classmethod
     def _name_is_unicode(cls, value: object) -> object:
         return _replace_surrogates(value)
@@ -153,6 +205,11 @@ class Battle(BaseModel):
         # files give ids as numbers as often as text; True is no id
         is_id = isinstance(value, int | float | str) and not isinstance(value, bool)
         return _replace_surrogates(spell_id(value) if is_id else value)
+
+    @field_validator("winner", mode="before")
+    @classmethod
+    def _winner_has_many_names(cls, value: object) -> object:
+        return read_winner_name(value)
 
     @field_validator("probabilities", mode="before")
     @classmethod

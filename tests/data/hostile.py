@@ -230,7 +230,7 @@ MEANING = [
     Hostile("nan_label.csv", csv_row("NaN,0,0"), ("row 2",), "votes"),
     Hostile("huge_label.csv", csv_row(f"{HUGE},0,0"), ("row 2",), "votes"),
     Hostile("word_label.csv", csv_row("yes,no,no"), ("row 2",), "votes"),
-    Hostile("empty_label.csv", csv_row(",,"), ("row 2",), "votes"),
+    Hostile("empty_label.csv", csv_row("1,,"), ("row 2",), "votes"),
     Hostile("cell_cut.csv", csv_row(prompt='"[""Why?"'), ("row 2", "prompt"), "votes"),
     Hostile("cell_code.csv", csv_row(prompt='"[__import__(""os"").getpid()]"'), ("row 2", "prompt"), "votes"),
     Hostile("cell_number.csv", csv_row(prompt='"[1, 2]"'), ("row 2", "prompt"), "votes"),

@@ -16,6 +16,7 @@ from votecast.types import Battle
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 turns = st.lists(st.none() | text, max_size=3)
+names = st.text("abc-é", min_size=1, max_size=4)
 soft = st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(1, 5)).map(lambda c: [x / sum(c) for x in c])
 rows = st.lists(
     st.fixed_dictionaries(
@@ -23,8 +24,8 @@ rows = st.lists(
         optional={
             "winner": st.sampled_from(["a", "b", "tie"]),
             "probabilities": soft,
-            "model_a": text,
-            "model_b": text,
+            "model_a": names,
+            "model_b": names,
             "language": text,
         },
     ),
@@ -87,7 +88,7 @@ def test_a_row_without_a_vote_is_named():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"winner": "model_a"}, "winner"),
+        ({"winner": "A wins"}, "winner"),
         ({"prompt": 3}, "prompt"),
         ({"prompt": ["x", 3]}, "prompt"),
         ({"weight": -1}, "weight"),

@@ -67,7 +67,7 @@ def test_an_empty_text_is_one_and_a_frame_without_rows_is_none() -> None:
 @pytest.mark.parametrize(
     ("change", "reported"),
     [
-        ({"winner": ["draw"]}, r"the frame, row 1, column 'winner': the label is unknown; allowed are a"),
+        ({"winner": ["draw?"]}, r"the frame, row 1, column 'winner': the label is unknown; allowed are a"),
         ({"response_a": [None]}, r"row 1, column 'response_a': the value is missing"),
         ({"response_a": [np.nan]}, r"row 1, column 'response_a'"),
         ({"prompt": [3]}, r"row 1, column 'prompt'"),

@@ -30,7 +30,7 @@ OF_BATTLES: dict[str, list[Any]] = {
     **dict.fromkeys(("prompt", "response_a", "response_b"), NO_TURNS),
     **dict.fromkeys(("language", "source", "model_a", "model_b"), NO_TEXT),
     "id": NO_ID,
-    "winner": ["c", "A", "", 1, True, [], {}],
+    "winner": ["c", "A wins", 1, True, [], {}],
     "weight": ["1", -1, True, [], None],
     "probabilities": NO_SHARES,
 }

@@ -41,7 +41,7 @@ def convert(
         )
     output.check(out, settings_path(out), settings=False)
     reader = reading.reader(overwrite=output.overwrite)
-    votes = VoteReader(source, **reader)
+    votes = VoteReader(source, both_bad=True, **reader)
     with Bars() as bars:
 
         def _count_rows() -> Iterator[Battles]:

@@ -55,6 +55,10 @@ def show_reading(report: Mapping[str, Any], show: Callable[[str], None] = print_
     for kind, count in (report.get("repairs") or {}).items():
         first = ", ".join(map(str, (report.get("examples") or {}).get(kind, [])[:3]))
         show(f"  repaired {count:,}: {kind}" + (f" (first rows: {first})" if first else ""))
+    for reason, count in (report.get("ignored_votes") or {}).items():
+        show(f"  ignored {count:,} votes: {reason}")
+    for reason, count in (report.get("left_out") or {}).items():
+        show(f"  left out {count:,} rows: {reason}")
     if report.get("quarantined"):
         show(f"  quarantined {report['quarantined']:,} invalid rows in {report['quarantine']}")
     for note in report.get("notes") or []:

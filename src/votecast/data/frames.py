@@ -68,7 +68,7 @@ def _read_frame(frame: Any, *, ranking: bool) -> Battles:
     table = table.select([name for name in table.column_names if not name.startswith(_PANDAS_INDEX)])
     source = find_format(_NAME, table.column_names, [table.slice(0, HEAD_ROWS)], FormatOptions(ranking=ranking))
     batch = RowBatch(RawBatch(table, np.arange(1, len(table) + 1)), empty_is_missing=False)
-    columns = source.convert(batch) if len(table) else dict.fromkeys(TEXT_COLUMNS, pa.nulls(0, TURNS))
+    columns = source.read(batch) if len(table) else dict.fromkeys(TEXT_COLUMNS, pa.nulls(0, TURNS))
     if batch.faults:
         raise DataError(min(batch.faults.values(), key=lambda bad: bad.row).message(_NAME))
     for kind, rows in batch.repairs.items():

@@ -14,21 +14,9 @@ import pyarrow.compute as pc
 from votecast.data.battles import SCHEMA
 from votecast.data.cells import json_kind
 from votecast.data.row_batch import RowBatch
-from votecast.types import CLASSES, rescale_shares
+from votecast.types import BOTH_BAD_NAMES, CLASSES, NO_VOTE_NAMES, WINNER_NAMES, rescale_shares
 
 ONE_HOT = ("winner_model_a", "winner_model_b", "winner_tie")
-WINNERS = {
-    "a": "a",
-    "model_a": "a",
-    "b": "b",
-    "model_b": "b",
-    "tie": "tie",
-    "tie (bothbad)": "tie",
-    "both_bad": "tie",
-    "bothbad": "tie",
-}
-"""Each name of a winner that files use, and its class; upper and lower case are one."""
-
 BOTH_BAD = "both_bad"
 """The column, behind those of the schema, that marks ties that were votes against both answers."""
 
@@ -38,13 +26,16 @@ RESCALED = "rounded probabilities rescaled to sum to 1"
 _SOFT = SCHEMA.field("probabilities").type
 # pandas writes 1 as 1.0 in a column that once had missing values.
 _DIGITS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
-_NAMES = pa.array(list(WINNERS), pa.large_string())
-_CLASS_OF_NAME = pa.array(list(WINNERS.values()), pa.large_string())
-_BOTH_BAD_NAMES = pa.array(["tie (bothbad)", "both_bad", "bothbad"], pa.large_string())
+_KEYS = pa.array(list(WINNER_NAMES), pa.large_string())
+_CLASS_OF_KEY = pa.array(list(WINNER_NAMES.values()), pa.large_string())
+_BOTH_BAD_KEYS = pa.array(sorted(BOTH_BAD_NAMES), pa.large_string())
+_NO_VOTE_KEYS = pa.array(sorted(NO_VOTE_NAMES), pa.large_string())
 _YES = pa.array(["1", "1.0", "true"], pa.large_string())
 _CLASSES = pa.array(list(CLASSES), pa.large_string())
 _DIGIT_NAMES = pa.array(list(_DIGITS), pa.large_string())
-_WINNERS_ALLOWED = "allowed are " + ", ".join(WINNERS)
+_WINNERS_ALLOWED = (
+    "allowed are a, model_a, b, model_b, tie, both_bad, tie (bothbad), A>B, A=B, B>A, or nothing for no vote"
+)
 _SOFT_ALLOWED = (
     "allowed are three numbers from 0 to 1 that sum to 1, as a list in the order a, b, tie or an object with these keys"
 )
@@ -52,7 +43,18 @@ _SOFT_ALLOWED = (
 
 def read_winner(batch: RowBatch, name: str = "winner", *, required: bool = True) -> pa.Array:
     """Read a column of winners as classes or null; an unknown winner is a fault, a missing one too if required."""
-    return _CLASS_OF_NAME.take(_read_codes(batch, name, _NAMES, _WINNERS_ALLOWED, required=required))
+    given = batch.text(name)
+    keys = _winner_keys(given)
+    codes = pc.index_in(keys, _KEYS)
+    if codes.null_count:
+        missing = pc.or_kleene(pc.is_null(given), pc.is_in(keys, _NO_VOTE_KEYS))
+        lost = pc.is_null(codes) if required else pc.and_(pc.is_null(codes), pc.invert(missing))
+        for position in np.flatnonzero(lost.to_numpy(zero_copy_only=False)).tolist():
+            if missing[position].as_py():
+                batch.fault_missing(position, name)
+            else:
+                batch.fault(position, name, given[position].as_py(), f"the label is unknown; {_WINNERS_ALLOWED}")
+    return _CLASS_OF_KEY.take(codes)
 
 
 def read_both_bad(batch: RowBatch, winner: pa.Array | None) -> pa.Array:
@@ -62,24 +64,36 @@ def read_both_bad(batch: RowBatch, winner: pa.Array | None) -> pa.Array:
         batch: The batch; a column `BOTH_BAD` of an earlier export counts too.
         winner: The votes as they were read, None where they were not; only ties can be against both answers.
     """
-    is_named = pc.is_valid(_index_in(batch.text("winner"), _BOTH_BAD_NAMES))
-    bad = pc.or_(is_named, pc.is_valid(_index_in(batch.text(BOTH_BAD), _YES)))
+    is_named = pc.is_in(_winner_keys(batch.text("winner")), _BOTH_BAD_KEYS)
+    bad = batch.spread(pc.or_(is_named, pc.is_in(_winner_keys(batch.text(BOTH_BAD)), _YES)))
     return bad if winner is None else pc.and_(bad, pc.fill_null(pc.equal(winner, "tie"), fill_value=False))
 
 
-def read_one_hot(batch: RowBatch) -> pa.Array:
-    """Read the three columns of the LMSYS files as classes; exactly one of them must be 1 and the others 0."""
+def read_one_hot(batch: RowBatch, *, required: bool = True) -> pa.Array:
+    """Read the three columns of the LMSYS files as classes: exactly one is 1, or all are missing: no vote."""
     columns = []
-    for name in ONE_HOT:
-        codes = _read_codes(batch, name, _DIGIT_NAMES, "allowed are 0 and 1", required=True)
+    unvoted = np.ones(len(batch), dtype=bool)
+    given = [batch.text(name) for name in ONE_HOT]
+    for texts in given:
+        missing = pc.or_kleene(pc.is_null(texts), pc.is_in(_winner_keys(texts), _NO_VOTE_KEYS))
+        unvoted &= missing.to_numpy(zero_copy_only=False)
+    for name, texts in zip(ONE_HOT, given, strict=True):
+        codes = pc.index_in(texts, _DIGIT_NAMES)
+        codes = codes if not codes.null_count else pc.index_in(_winner_keys(texts), _DIGIT_NAMES)
+        lost = pc.is_null(codes).to_numpy(zero_copy_only=False) & (required | ~unvoted)
+        for position in np.flatnonzero(lost).tolist():
+            if texts[position].as_py() is None:
+                batch.fault_missing(position, name)
+            else:
+                batch.fault(position, name, texts[position].as_py(), "the label is unknown; allowed are 0 and 1")
         columns.append(np.array(list(_DIGITS.values()))[codes.fill_null(0).to_numpy(zero_copy_only=False)])
     # No default: a row with no 1, or with two, is a bad row.
     hot = np.stack(columns, axis=1)  # (n, 3)
-    for position in np.flatnonzero(hot.sum(axis=1) != 1):
+    for position in np.flatnonzero((hot.sum(axis=1) != 1) & ~unvoted).tolist():
         shown = dict(zip(ONE_HOT, hot[position].tolist(), strict=True))
         which = "no winner is named" if not hot[position].any() else f"{hot[position].sum()} winners are named"
-        batch.fault(int(position), ", ".join(ONE_HOT), shown, f"{which}; allowed is exactly one 1 among the three")
-    return _CLASSES.take(pa.array(hot.argmax(axis=1)))
+        batch.fault(position, ", ".join(ONE_HOT), shown, f"{which}; allowed is exactly one 1 among the three")
+    return _CLASSES.take(pa.array(hot.argmax(axis=1), mask=unvoted))
 
 
 def read_probabilities(batch: RowBatch) -> pa.Array:
@@ -111,22 +125,11 @@ def read_weight(batch: RowBatch) -> pa.Array:
     return pa.array(weights)
 
 
-def _index_in(given: pa.Array, names: pa.Array) -> pa.Array:
-    """Return the position of each text among the names, whatever its case and the spaces around it."""
-    # Lower case and trimming cost more than the search: only when a name is not found as it is.
-    exact = pc.index_in(given, names)
-    return exact if not exact.null_count else pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(given)), names)
-
-
-def _read_codes(batch: RowBatch, name: str, names: pa.Array, allowed: str, *, required: bool) -> pa.Array:
-    """Return the position of each label among the names, null and a fault where it is unknown."""
-    given = batch.text(name, required=required)
-    codes = _index_in(given, names)
-    if codes.null_count:
-        unknown = pc.and_(pc.is_null(codes), pc.is_valid(given)).to_numpy(zero_copy_only=False)
-        for position in np.flatnonzero(unknown).tolist():
-            batch.fault(position, name, given[position].as_py(), f"the label is unknown; {allowed}")
-    return codes
+def _winner_keys(names: pa.Array) -> pa.Array:
+    """Return names as `winner_key` does; few are distinct, so that each is rewritten once."""
+    encoded = names.dictionary_encode()
+    keys = pc.utf8_lower(pc.replace_substring_regex(encoded.dictionary, r"[\s\p{Z}_-]+", ""))
+    return keys.take(encoded.indices)
 
 
 def _soft_label(value: object) -> list[float]:

@@ -57,8 +57,9 @@ class VoteReader:
         keep: Further columns to carry along, as text.
         numbers: Further columns to carry along, as numbers; a row where one is not a finite number is a bad row. A file
             that has them, and ids, needs no texts.
-        ranking: Read for a leaderboard: a further column `both_bad` marks ties that were votes against both answers,
-            and a file that names the models of its rows needs no texts.
+        both_bad: Whether a further column `both_bad` marks ties that were votes against both answers.
+        ranking: Read for a leaderboard: with the column `both_bad`, and a file that names the models of its rows needs
+            no texts.
         overwrite: Whether an existing side file may be replaced.
         lean: Whether to hold as little as possible at a time, for work that takes far longer than reading.
         name: What to call the file in messages and reports; by default its path.
@@ -94,6 +95,7 @@ class VoteReader:
         labels: str = "optional",
         keep: Sequence[str] = (),
         numbers: Sequence[str] = (),
+        both_bad: bool = False,
         ranking: bool = False,
         overwrite: bool = False,
         lean: bool = False,
@@ -122,6 +124,7 @@ class VoteReader:
         self._limit = limit
         self._sample = sample
         self._keep = (*keep, *numbers)
+        self._both_bad = both_bad or ranking
         self._overwrite = overwrite
         self._lean = lean
         self._stream: TableStream | None = None
@@ -200,15 +203,15 @@ class VoteReader:
 
     def _convert(self, batch: RowBatch, source: VoteFormat, checks: RowChecks, *, release: bool) -> Battles:
         """Return the good rows of a batch as battles; the bad ones are passed on."""
-        columns = source.convert(batch)
-        columns |= {name: batch.numbers(name) for name in self._options.numbers}
+        columns = source.read(batch)
+        columns |= {name: batch.spread(batch.numbers(name)) for name in self._options.numbers}
         if "id" in columns:
             checks.fault_repeated_ids(batch, columns["id"], "leave the column out")
         checks.finish_batch(batch)
         known = {*source.known, *self._keep, *self.report.ignored}
         self.report.ignored.extend(name for name in batch.table.column_names if name not in known)
         keep = self._keep
-        if self._options.ranking:
+        if self._both_bad:
             columns[BOTH_BAD] = read_both_bad(batch, columns.get("winner"))
             keep = tuple(dict.fromkeys((*keep, BOTH_BAD)))
         battles = batch.battles(columns, keep)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from votecast.data import cells
 from votecast.data.battles import SCHEMA, TURNS, Battles
 from votecast.data.io import BadRow, RawBatch
-from votecast.types import FLOAT_ID, lost_digits, spell_id
+from votecast.types import FLOAT_ID, lost_digits, read_model_name, spell_id
 
 _PARSERS = 2
 
@@ -38,6 +38,10 @@ class RowBatch:
 
     Attributes:
         faults: What is wrong, by position; the first fault of a row is the one that is kept.
+        ignored_votes: Column and reason for which the vote of a row does not count, by position.
+        left_out: Why a row makes no battle although nothing is wrong with it, by position.
+        origin: Position of the row that each battle comes from, where rows make several or none; None where each makes
+            one.
         repairs: Positions of repaired rows by kind of repair.
         repairs_before: Numbers of the rows that the container repaired, by kind.
     """
@@ -48,6 +52,9 @@ class RowBatch:
         self.encoded = batch.encoded
         self.repairs_before = batch.repairs
         self.faults: dict[int, BadRow] = {}
+        self.ignored_votes: dict[int, tuple[str, str]] = {}
+        self.left_out: dict[int, str] = {}
+        self.origin: NDArray[np.int64] | None = None
         self.repairs: dict[str, list[int]] = {}
         self._empty_is_missing = empty_is_missing
         self._parsing: dict[str, Future[cells.ParsedCells]] = {}
@@ -62,6 +69,15 @@ class RowBatch:
         """Note that a row is bad."""
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
         self.faults.setdefault(position, BadRow(int(self.rows[position]), column, text, reason))
+
+    def fault_missing(self, position: int, column: str) -> None:
+        """Note that a row has no value in a column that it needs."""
+        value, what = ("", "the cell is empty") if self._empty_is_missing else (None, "the value is missing")
+        self.fault(position, column, value, f"{what}; every row needs a {column}")
+
+    def ignore_vote(self, position: int, column: str, reason: str) -> None:
+        """Note that the vote of a row does not count, and why; the report counts such rows."""
+        self.ignored_votes.setdefault(position, (column, reason))
 
     def repair(self, kinds: Iterable[str], position: int) -> None:
         """Note what was repaired in a row."""
@@ -117,12 +133,30 @@ class RowBatch:
             self.fault(position, name, column[position].as_py(), reason)
         return pa.array(found)
 
-    def values(self, name: str) -> list[object]:
-        """Return a column as Python values, None where they are missing or cannot be read."""
-        values = self._column(name).to_pylist()
+    def fault_blank(self, names: Sequence[str]) -> None:
+        """Fault rows whose texts are all empty cells of CSV, such as those that spreadsheets leave at the end."""
+        if not self._empty_is_missing:
+            return
+        blank = np.ones(len(self), dtype=bool)
+        for name in names:
+            column = self._column(name)
+            blank &= pc.fill_null(pc.equal(column, ""), True).to_numpy(zero_copy_only=False)
+        for position in np.flatnonzero(blank).tolist():
+            self.fault_missing(position, names[0])
+
+    def values(self, name: str, *, as_text: bool = False) -> list[object]:
+        """Return a column as Python values, None where they are missing or cannot be read.
+
+        Args:
+            name: The column.
+            as_text: Whether an empty cell of CSV is an empty text, as in a column of answers.
+        """
+        values: list[object] = self._column(name).to_pylist()
         if name in self.encoded:
             values = [self.decoded(position, name, value) for position, value in enumerate(values)]
-        return [None if value == "" and self._empty_is_missing else value for value in values]
+        if as_text or not self._empty_is_missing:
+            return values
+        return [None if value == "" else value for value in values]
 
     def decoded(self, position: int, name: str, text: object) -> object:
         """Decode a JSON text; None, and a fault, where it is not JSON. Other values stay as they are."""
@@ -158,11 +192,14 @@ class RowBatch:
         if name in self.encoded or not (pa.types.is_large_string(kind) or holds_text):
             return self._turns_one_by_one(name, mode)
         column = column.cast(TURNS) if holds_text else column
-        missing = self._missing(column, name)
+        if holds_text or mode != "json":  # an empty text is a text, in CSV too
+            for position in np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist():
+                self.fault_missing(position, name)
         if holds_text:
             return column
         if mode != "json":
             return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column, type=TURNS)
+        missing = self._missing(column, name)
         parsing = self._parsing.get(name)
         found = parsing.result() if parsing else cells.parse_cells(_replaced(column, missing, "[]"))
         for position, reason in found.bad.items():
@@ -194,20 +231,68 @@ class RowBatch:
             turns.append(lists)
         return pa.array(turns, TURNS)
 
+    def names(self, name: str, spellings: dict[str, str]) -> pa.LargeStringArray:
+        """Return a column of models without spaces around the names; "None" and "NaN" name none.
+
+        Args:
+            name: The column.
+            spellings: The first spelling of each name by its lower case; names that differ by case alone become it.
+        """
+        given = self.text(name)
+        encoded = given.dictionary_encode()
+        distinct: list[str] = encoded.dictionary.to_pylist()
+        clean = [name and spellings.setdefault(name.lower(), name) for name in map(read_model_name, distinct)]
+        found = pa.array(clean, pa.large_string()).take(encoded.indices)
+        if clean != distinct:
+            changed = pc.and_(pc.is_valid(found), pc.not_equal(found, given)).fill_null(False)
+            for position in np.flatnonzero(changed.to_numpy(zero_copy_only=False)).tolist():
+                self.repair({f"{name} with other spaces or case read as its first spelling"}, position)
+        return found
+
     def battles(self, columns: dict[str, pa.Array], keep: Iterable[str] = ()) -> Battles:
         """Return the good rows as battles.
 
         Args:
-            columns: Columns of `SCHEMA`, one value a row; missing ones are filled.
+            columns: Columns of `SCHEMA`, one value a battle; missing ones are filled.
             keep: Further columns of the file to carry along, as text unless they are among `columns`.
         """
-        columns = {"id": pa.array(self.rows - 1).cast(pa.large_string())} | columns
+        columns = {"id": self.spread(pa.array(self.rows - 1).cast(pa.large_string()), unique=True)} | columns
         arrays = {name: columns[name] for name in SCHEMA.names if name in columns}
-        arrays |= {name: columns[name] if name in columns else self.text(name) for name in keep if name not in arrays}
-        if self.faults:
-            good = pa.array(np.setdiff1d(np.arange(len(self)), list(self.faults)))
+        for name in keep:
+            if name not in arrays:
+                arrays[name] = columns[name] if name in columns else self.spread(self.text(name))
+        if self.faults or self.left_out:
+            good = pa.array(self.good_battles())
             arrays = {name: array.take(good) for name, array in arrays.items()}
         return Battles(pa.table(arrays))
+
+    @property
+    def origins(self) -> NDArray[np.int64]:
+        """Position of the row that each battle comes from."""
+        return np.arange(len(self), dtype=np.int64) if self.origin is None else self.origin
+
+    def good_battles(self) -> NDArray[np.int64]:
+        """Return the places of the battles whose row is neither bad nor left out."""
+        lost = [*self.faults, *self.left_out]
+        return np.flatnonzero(~np.isin(self.origins, lost)).astype(np.int64)
+
+    def spread(self, values: pa.Array, *, unique: bool = False) -> pa.Array:
+        """Repeat the values of rows for each of their battles.
+
+        Args:
+            values: One value a row.
+            unique: Whether names become unique: of a row with several battles, "-0", "-1" ... follow its name.
+        """
+        if self.origin is None:
+            return values
+        spread = values.take(pa.array(self.origin))
+        counts = np.bincount(self.origin, minlength=len(self))
+        if not unique or counts.max(initial=0) < 2:
+            return spread
+        first = np.concatenate([[0], np.cumsum(counts)])[self.origin]  # battles stand in the order of their rows
+        numbers = pa.array(np.arange(len(self.origin)) - first).cast(pa.large_string())
+        numbered = pc.binary_join_element_wise(spread, numbers, pa.scalar("-", pa.large_string()))
+        return pc.if_else(pa.array(counts[self.origin] > 1), numbered, spread)
 
     def _column(self, name: str) -> pa.Array:
         """Return a column as one array, texts as large_string."""
@@ -229,9 +314,8 @@ class RowBatch:
             offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
             missing = missing | (offsets[1:] == offsets[:-1])
         positions = np.flatnonzero(missing)
-        value, what = ("", "the cell is empty") if self._empty_is_missing else (None, "the value is missing")
         for position in positions.tolist() if needed else ():
-            self.fault(position, str(needed), value, f"{what}; every row needs a {needed}")
+            self.fault_missing(position, str(needed))
         return positions
 
 

@@ -40,6 +40,8 @@ class ReadReport:
         labelled: Rows among them with a vote or a soft label.
         repairs: Number of repairs by kind.
         examples: First row numbers of each kind of repair.
+        ignored_votes: Number of votes that do not count, by reason; their rows are read without a vote.
+        left_out: Number of rows that make no battle although nothing is wrong with them, by reason.
         quarantined: Bad rows written to the side file.
         quarantine: The side file.
         ignored: Columns of the file that were not used.
@@ -55,6 +57,8 @@ class ReadReport:
     labelled: int = 0
     repairs: dict[str, int] = field(default_factory=dict)
     examples: dict[str, list[int]] = field(default_factory=dict)
+    ignored_votes: dict[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     quarantine: str | None = None
     ignored: list[str] = field(default_factory=list)
@@ -140,21 +144,26 @@ class RowChecks(contextlib.ExitStack):
 
     def fault_repeated_ids(self, batch: RowBatch, ids: pa.Array, cure: str) -> None:
         """Note a fault for each good row whose id was used before; the cure is for ids without a meaning."""
-        good = np.setdiff1d(np.arange(len(batch)), list(batch.faults))
-        names = ids.take(pa.array(good)).to_pylist()
-        for at, earlier in self._ids.repeated(names, batch.rows[good]).items():
+        good = batch.good_battles()
+        names, origins = ids.take(pa.array(good)).to_pylist(), batch.origins[good]
+        for at, earlier in self._ids.repeated(names, batch.rows[origins]).items():
             reason = f"the id was used before, in row {earlier}; ids must be unique, so rename it or {cure}"
-            batch.fault(int(good[at]), "id", names[at], reason)
+            batch.fault(int(origins[at]), "id", names[at], reason)
 
     def finish_batch(self, batch: RowBatch) -> None:
         """Pass on the bad rows of batch and container in the order of the file, and report the other rows' repairs."""
         last = int(batch.rows[-1])
         self._passed += len(batch) - len(batch.faults)
-        found: list[tuple[BadRow, int | None]] = [(bad, position) for position, bad in batch.faults.items()]
-        found += [(bad, None) for bad in self.waiting if bad.row <= last]
+        bad_rows: list[tuple[BadRow, int | None]] = [(bad, position) for position, bad in batch.faults.items()]
+        bad_rows += [(bad, None) for bad in self.waiting if bad.row <= last]
         self.waiting[:] = [bad for bad in self.waiting if bad.row > last]
-        for bad, position in sorted(found, key=lambda each: each[0].row):
+        for bad, position in sorted(bad_rows, key=lambda each: each[0].row):
             self._add(bad, None if position is None else batch.table.slice(position, 1).to_pylist()[0])
+        ignored = {position: reason for position, (_, reason) in batch.ignored_votes.items()}
+        for found, counts in ((batch.left_out, self._report.left_out), (ignored, self._report.ignored_votes)):
+            for position, reason in found.items():
+                if position not in batch.faults:
+                    counts[reason] = counts.get(reason, 0) + 1
         for kind, positions in batch.repairs.items():
             self._report.add_repairs(kind, [int(batch.rows[i]) for i in positions if i not in batch.faults])
         rejected = {fault.row for fault in batch.faults.values()}

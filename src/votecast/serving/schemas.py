@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from votecast.data.cells import json_kind, mend
-from votecast.types import CLASSES, Battle, Turns, Winner, rescale_shares
+from votecast.types import CLASSES, Battle, Turns, Winner, read_winner_name, rescale_shares
 
 CUSTOM: Final = "unfit"
 """Type of the validation errors whose message is shown as it is."""
@@ -231,7 +231,12 @@ class GameRequest(BaseModel):
     @field_validator("model_a", "model_b")
     @classmethod
     def _is_unicode(cls, name: str) -> str:
-        return mend(name, set())
+        return mend(name.strip() or name, set())
+
+    @field_validator("winner", mode="before")
+    @classmethod
+    def _winner_has_many_names(cls, value: object) -> object:
+        return read_winner_name(value)
 
     @field_validator("probabilities")
     @classmethod

@@ -21,6 +21,7 @@ from votecast.data.battles import SCHEMA
 from votecast.data.io import open_table
 from votecast.data.outputs import Written, write_votes
 from votecast.errors import ArtifactError, ConfigError, DataError
+from votecast.types import read_model_name
 
 VOTE = {"id": "7", "prompt": "Why?", "response_a": "Because.", "response_b": "No.", "winner": "a"}
 SUFFIXES = [
@@ -33,7 +34,7 @@ ROWS = st.lists(
     st.fixed_dictionaries(
         {"prompt": TURNS, "response_a": TURNS, "response_b": TURNS},
         optional={
-            "model_a": TEXT.filter(bool),
+            "model_a": TEXT.map(str.lower).filter(read_model_name).filter(lambda name: name == name.strip()),
             "language": TEXT.filter(bool),
             "source": TEXT.filter(bool),
             "weight": st.floats(0, 1e6),

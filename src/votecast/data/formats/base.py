@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.cells import looks_like_list
@@ -19,6 +21,10 @@ from votecast.data.row_batch import RowBatch, is_text
 LIST = "list"
 JSON = "json"
 PLAIN = "plain"
+
+ANONYMOUS = "anony"
+"""A column of arena releases: whether the voter saw the names of the models only after the vote."""
+NAMES_SHOWN = "the voter knew the names of the models (anony is false)"
 
 Columns = dict[str, pa.Array]
 
@@ -64,10 +70,11 @@ class VoteFormat:
 
     def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
         self.options = options
-        self.known = frozenset((*self.needs, *self.takes, *self.label_columns))
+        self.known = frozenset((*self.needs, *self.takes, *self.label_columns, ANONYMOUS))
         self.uses = [name for name in names if name in self.known]
         self.text = {name: self.mode(name, head) for name in self.text_columns if name in self.uses}
         self.notes: list[str] = []
+        self.spellings: dict[str, str] = {}  # of models: the first of each, by its lower case
         self.has_labels = self.always_voted or any(name in self.uses for name in self.label_columns)
         self.reads_labels = self.has_labels and options.labels != "ignored"
 
@@ -82,6 +89,23 @@ class VoteFormat:
         """Decide between JSON lists and plain text by the first cells."""
         return JSON if cells and 2 * sum(map(looks_like_list, cells)) >= len(cells) else PLAIN
 
+    def read(self, batch: RowBatch) -> Columns:
+        """Convert a batch without the votes that do not count; what `VoteReader` and `as_battles` call."""
+        columns = self.convert(batch)
+        if not self.reads_labels:
+            return columns
+        if ANONYMOUS in batch:
+            named = pc.is_in(pc.utf8_lower(batch.text(ANONYMOUS)), pa.array(["false", "0", "0.0"], pa.large_string()))
+            for position in np.flatnonzero(named.to_numpy(zero_copy_only=False)).tolist():
+                batch.ignore_vote(position, ANONYMOUS, NAMES_SHOWN)
+        for position, (column, reason) in batch.ignored_votes.items() if self.options.labels == "required" else ():
+            batch.fault(position, column, None, f"the row has no vote: {reason}; leave it out")
+        if batch.ignored_votes:
+            counts = pa.array(~np.isin(batch.origins, list(batch.ignored_votes)))
+            for name in {"winner", "probabilities"} & set(columns):
+                columns[name] = pc.if_else(counts, columns[name], pa.scalar(None, columns[name].type))
+        return columns
+
     def parse_ahead(self, batch: RowBatch) -> None:
         """Begin to parse JSON lists in other threads; `convert` waits for them."""
         if self.text_columns == TEXT_COLUMNS:  # conversations are read row by row
@@ -90,16 +114,18 @@ class VoteFormat:
     def convert(self, batch: RowBatch) -> Columns:
         """Convert a batch to the columns of battles; what is wrong with a row is noted in the batch."""
         columns = {name: batch.turns(name, self.text.get(name, LIST)) for name in TEXT_COLUMNS}
+        batch.fault_blank(TEXT_COLUMNS)
         labels = self.labels(batch) if self.reads_labels else {}
         return columns | self.named_columns(batch) | self.ids(batch) | labels
 
     def labels(self, batch: RowBatch) -> Columns:
         """Return the votes of the rows."""
-        return {"winner": read_winner(batch)}
+        return {"winner": read_winner(batch, required=self.options.labels == "required")}
 
     def named_columns(self, batch: RowBatch) -> Columns:
         """Return the columns of models, language and source."""
-        return {name: batch.text(name) for name in ("model_a", "model_b", "language", "source")}
+        models = {name: batch.names(name, self.spellings) for name in ("model_a", "model_b")}
+        return models | {name: batch.text(name) for name in ("language", "source")}
 
     def ids(self, batch: RowBatch) -> Columns:
         """Return the column of ids; empty where the file has none."""

@@ -26,7 +26,7 @@ class Lmsys(VoteFormat):
 
     def labels(self, batch: RowBatch) -> Columns:
         """Return the votes of the rows."""
-        return {"winner": read_one_hot(batch)}
+        return {"winner": read_one_hot(batch, required=self.options.labels == "required")}
 
 
 class Wsdm(VoteFormat):
@@ -82,9 +82,8 @@ class Numbers(VoteFormat):
 
     def labels(self, batch: RowBatch) -> Columns:
         """Return the votes of the rows."""
-        if "winner" in self.uses:
-            return {"winner": read_winner(batch, required=self.options.labels == "required")}
-        return {"winner": read_one_hot(batch)}
+        read = read_winner if "winner" in self.uses else read_one_hot
+        return {"winner": read(batch, required=self.options.labels == "required")}
 
 
 class Names(Numbers):

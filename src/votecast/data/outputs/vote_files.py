@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from votecast.artifacts import atomic_file
 from votecast.data.battles import SCHEMA, TEXT_COLUMNS, Battles
-from votecast.data.labels import ONE_HOT
+from votecast.data.labels import BOTH_BAD, ONE_HOT
 from votecast.data.outputs.table_writer import TableWriter, as_json, container_of
 from votecast.data.text_columns import Bools
 from votecast.errors import ConfigError, DataError
@@ -73,7 +73,7 @@ def write_votes(
         for table in [battles] if isinstance(battles, Battles) else battles:
             if has_votes is None and len(table):
                 has_votes = bool(table.labelled[0])  # the first row decides for the file
-            writer.write(table.table if name == "votecast" else _contest_table(table, bool(has_votes), written))
+            writer.write(_own_table(table) if name == "votecast" else _contest_table(table, bool(has_votes), written))
             written.rows += len(table)
         if not written.rows:
             empty = Battles.concat([])
@@ -91,6 +91,16 @@ def lmsys_columns(
     for name, value in zip(ONE_HOT, CLASSES, strict=True) if has_votes else ():
         columns[name] = pc.equal(battles.column("winner"), value).cast(pa.int8())
     return columns
+
+
+def _own_table(battles: Battles) -> pa.Table:
+    """Return the columns of votecast's own files, in which a vote against both answers has a name of its own."""
+    table = battles.table
+    if BOTH_BAD not in table.column_names:
+        return table
+    place = table.column_names.index("winner")
+    winner = pc.if_else(table.column(BOTH_BAD), BOTH_BAD, table.column("winner")).cast(pa.large_string())
+    return table.set_column(place, table.schema.field(place), winner).drop_columns([BOTH_BAD])
 
 
 def _contest_table(battles: Battles, has_votes: bool, written: Written) -> pa.Table:
@@ -120,7 +130,10 @@ def _contest_table(battles: Battles, has_votes: bool, written: Written) -> pa.Ta
         if has_votes:
             columns["winner"] = pc.binary_join_element_wise(pa.scalar("model", text), winner, pa.scalar("_", text))
             columns |= {name: battles.column(name) for name in ("model_a", "model_b", "language")}
-    further = battles.table.column_names[len(SCHEMA) :]
+    further = [name for name in battles.table.column_names[len(SCHEMA) :] if name != BOTH_BAD]
+    note = "votes against both answers are written as ties: the lmsys format has no other name for them"
+    if BOTH_BAD in battles.table.column_names and pc.any(battles.column(BOTH_BAD)).as_py():
+        written.notes.extend([note] if note not in written.notes else [])
     for name in ("language", "source", *further, "model_a", "model_b"):
         note = f"{name} is left out: the {written.format} format has no column for it"
         if name not in columns and battles.column(name).null_count < len(battles) and note not in written.notes:

@@ -7,7 +7,12 @@ export const MOST_ROWS = 10_000;
 const MOST_BYTES = 500_000_000;
 const TEXTS = ["prompt", "response_a", "response_b"];
 const ONE_HOT = ["winner_model_a", "winner_model_b", "winner_tie"];
-const WINNERS = new Map(Object.entries({ a: "a", model_a: "a", b: "b", model_b: "b", tie: "tie", "tie (bothbad)": "tie", both_bad: "tie", bothbad: "tie" }));
+const WINNERS = new Map([
+  ...["a", "modela", "responsea", "answera", "assistanta", "a>b", "a>>b", "leftvote"].map((name) => [name, "a"]),
+  ...["b", "modelb", "responseb", "answerb", "assistantb", "b>a", "b>>a", "rightvote"].map((name) => [name, "b"]),
+  ...["tie", "draw", "a=b", "tievote", "tie(bothgood)", "bothgood", "bothbad", "tie(bothbad)", "bothbadvote"].map((name) => [name, "tie"]),
+  ...["", "none", "null", "nan", "na", "n/a", "<na>"].map((name) => [name, null]),
+]);
 const HEAD = 100;
 const BREATH = 40;
 const PIECE = 1 << 18;
@@ -181,7 +186,7 @@ function fillRow(row, values, lists) {
 /** a, b or tie; null where there is no vote, and undefined where there is one that cannot be read. */
 function voteOf(values) {
   const winner = values.winner;
-  if (winner !== undefined && winner !== null && winner !== "") return WINNERS.get(String(winner).trim().toLowerCase());
+  if (winner !== undefined && winner !== null && winner !== "") return WINNERS.get(String(winner).replace(/[\s_-]+/g, "").toLowerCase());
   const hot = ONE_HOT.map((name) => values[name]);
   if (hot.every((value) => value === undefined || value === null || value === "")) return null;
   const ones = hot.map((value) => ["1", "1.0", "true"].includes(String(value).toLowerCase()));
