@@ -65,7 +65,7 @@ def test_the_json_holds_the_link_and_its_gains(votecast: Callable, files: Path, 
     found = json.loads(ran.out)
     assert found["link"]["method"] == "ordered_logit"
     assert found["gains"]["fixed_rule"]["low"] > 0
-    assert found["scores"] == {"made_by": None, "unscored": 10, "unvoted": 0}
+    assert found["scores"] == {"made_by": None, "unscored": 10, "unvoted": 0, "swapped": 0}
     assert votecast("link", "--scores", files / "scores.csv", *words, "--overwrite").code == 0
     ran = votecast("link", "--scores", files / "scores.csv", *words)
     assert ran.code == 1 and "already exists" in ran.err

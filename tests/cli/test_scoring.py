@@ -63,6 +63,27 @@ def test_rows_that_cannot_be_scored_are_reported_and_skipped(votecast: Callable,
     assert ran.code == 1 and "none of the 1 rows" in ran.err and not (tmp_path / "n.csv").exists()
 
 
+def test_a_link_joins_scores_by_content_and_in_the_order_of_the_answers(
+    votecast: Callable, model: Path, tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"Question {n}?", "chosen": "so " * (n % 5 + 3), "rejected": f"no {n % 9}"} for n in range(60)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    scores = tmp_path / "s.csv"
+    ran = votecast("score", "--model", model, "--input", pairs, "--out", scores, *LENGTH)
+    assert ran.code == 0 and len(read_scores(scores).content or []) == 60, ran.err
+    words = ["link", "--scores", scores, "--votes", pairs, "--bare", "--out"]
+    assert votecast(*words, tmp_path / "one").code == 0
+    ran = votecast(*words, tmp_path / "two", "--seed", "7")
+    assert ran.code == 0 and "have their answers in the other order" in ran.err
+    one, two = (json.loads((tmp_path / name / "config.json").read_text())["link"] for name in ("one", "two"))
+    assert two["parameters"] == pytest.approx(one["parameters"], rel=1e-4)
+    pairs.write_text("".join(json.dumps(row | {"chosen": "Other."}) + "\n" for row in rows))
+    ran = votecast(*words, tmp_path / "three")
+    assert ran.code == 1 and "60 of 60 votes have the id of a scored row with other texts" in ran.err
+    assert votecast(*words, tmp_path / "three", "--trust-ids").code == 0
+
+
 def test_interrupted_scoring_resumes_to_the_same_bytes(
     votecast: Callable, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.judges.scored import TRUE, scored_votes
 
@@ -15,6 +17,7 @@ from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK
 from votecast.data.battles import Battles
 from votecast.data.outputs import write_votes
 from votecast.data.outputs.score_files import Scores, ScoreWriter
+from votecast.data.reader import read_votes
 from votecast.errors import ArtifactError, ConfigError, DataError, LeakError
 from votecast.features.style import length_gap
 from votecast.judges.link_scores import link, link_judge, match
@@ -39,7 +42,61 @@ def test_rows_are_joined_by_id_whatever_their_order() -> None:
     judge, joined = link_judge(parts(SCORES, shuffled[:200]), VOTES.take(np.arange(100, 240)))
     assert joined.unscored + len(joined.votes) == 140
     assert joined.unvoted + len(joined.votes) == 200
-    assert judge.notes["scores"] == {"made_by": None, "unscored": joined.unscored, "unvoted": joined.unvoted}
+    assert judge.notes["scores"] == {
+        "made_by": None,
+        "unscored": joined.unscored,
+        "unvoted": joined.unvoted,
+        "swapped": 0,
+    }
+
+
+def numbered(battles: Battles, first: int = 0) -> Battles:
+    """Return the battles with row numbers for ids."""
+    ids = pa.array([str(first + row) for row in range(len(battles))], pa.large_string())
+    return Battles(battles.table.set_column(0, "id", ids))
+
+
+def test_scores_of_other_texts_are_not_joined_by_row_numbers() -> None:
+    votes, other = numbered(VOTES[:100]), numbered(VOTES[100:200])
+    scores = Scores(votes.ids, SCORES.a[:100], SCORES.b[:100], content=votes.content_hashes())
+    assert np.array_equal(match(scores, votes).gap, SCORES.gap[:100])
+    with pytest.raises(DataError, match=r"100 of 100 votes have the id of a scored row with other texts.*--trust-ids"):
+        match(scores, other)
+    mixed = Battles.concat([votes[:99], other[99:]])
+    with pytest.raises(DataError, match=r"1 of 100 votes have .* other texts \(first ids: '99'\)"):
+        link_judge(scores, mixed)
+    assert len(match(scores, mixed, trust_ids=True).votes) == 100
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_bare_scores_are_not_joined_by_row_numbers_unless_they_are_trusted(first: int) -> None:
+    votes = numbered(VOTES, first)
+    scores = Scores(votes.ids, SCORES.a, SCORES.b)
+    for known, rows in ((scores, votes), (scores, votes[10:50]), (parts(scores, range(5, 90)), votes)):
+        with pytest.raises(DataError, match=r"the ids are row numbers \('.*', .*\) and the scores have no content"):
+            match(known, rows)
+        assert len(match(known, rows, trust_ids=True).votes) == min(len(known), len(rows))
+
+
+def test_scores_follow_their_answers_whatever_the_seed(tmp_path: Path) -> None:
+    pairs = [
+        {"id": f"p{n}", "prompt": f"Question {n}?", "chosen": "Good. " * (n % 7 + 2), "rejected": f"Bad {n % 5}."}
+        for n in range(120)
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in pairs))
+    one, other = (read_votes(path, seed=seed) for seed in (0, 1))
+    assert one.column("winner") != other.column("winner")
+    a, b = (np.array([float(len(text)) for text in one.text(side)]) for side in ("response_a", "response_b"))
+    scores = Scores(one.ids, a, b, content=one.content_hashes())
+    matched = match(scores, other)
+    chosen = np.where(other.targets()[:, 0] == 1, matched.gap, -matched.gap)
+    assert (chosen > 0).all()
+    assert matched.swapped == int((one.targets()[:, 0] != other.targets()[:, 0]).sum()) > 0
+    bare = Scores(one.ids, a, b)
+    with pytest.raises(DataError, match=r"the sides of chosen and rejected answers are drawn by the seed.*--trust-ids"):
+        match(bare, one)
+    assert np.array_equal(match(bare, one, trust_ids=True).gap, a - b)
 
 
 def test_the_judge_uses_all_votes_and_its_metrics_are_cross_fitted() -> None:

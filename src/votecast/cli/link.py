@@ -42,6 +42,7 @@ def link(
     method: Literal["davidson", "rao_kupper", "ordered_logit", "fixed"] = "davidson",
     length: Flag = False,
     bare: Flag = False,
+    trust_ids: Flag = False,
     name: str | None = None,
     reading: ReadOptions = ReadOptions(),
     output: Output = Output(),
@@ -50,17 +51,20 @@ def link(
 
     Args:
         scores: File with the columns id, score_a and score_b, such as votecast score writes.
-        votes: File of votes, joined with the scores by id; the scoring model must not have been trained on them.
+        votes: File of votes, joined with the scores by id, and by content where votecast score wrote them; the scoring
+            model must not have been trained on them.
         out: Folder to write the judge to.
         method: The curve from the gap between two scores to a, b and tie; fixed is a rule without parameters.
         length: Include the difference in length, which removes a length bias of the scores.
         bare: Treat the scores as bare numbers, although the file names the model that made them.
+        trust_ids: Join by id alone, although texts differ, or the ids are row numbers and the scores have no hashes.
         name: Name of the judge.
     """
     from votecast.judges.link_scores import link as link_votes
 
     output.check()
     options: dict[str, Any] = {"method": method, "length": length, "bare": bare, "name": name}
+    options |= {"trust_ids": True} if trust_ids else {}
     options |= {} if reading.seed is None else {"seed": reading.seed}
     reader = reading.reader(overwrite=output.overwrite)
     with Bars() as bars:
@@ -90,6 +94,8 @@ def _show_joined(notes: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     left = {"votes without scores": scored["unscored"], "scores without a vote": scored["unvoted"]}
     if counts := [f"{count:,} {what}" for what, count in left.items() if count]:
         print_note(f"joined by id; left out: {', '.join(counts)}")
+    if scored["swapped"]:
+        print_note(f"{scored['swapped']:,} votes have their answers in the other order; so have their scores now")
     # a scale below 0 means that the higher score loses
     low, high = found["intervals"].get("scale", (1.0, 1.0))
     if high < 0:

@@ -18,7 +18,7 @@ from votecast import __version__
 from votecast.artifacts import CONFIG_NAME, KIND
 from votecast.config import merge_settings
 from votecast.data.battles import Battles
-from votecast.data.outputs.score_files import ScoreWriter, described_of
+from votecast.data.outputs.score_files import CONTENT, SCORES, ScoreWriter, described_of
 from votecast.data.outputs.table_writer import container_of
 from votecast.errors import ConfigError, DataError
 from votecast.jobs.file_run import ROWS_DIGEST, BattlesRun, RowProgress, json_values
@@ -56,8 +56,8 @@ def score_file(
     Args:
         model: A folder or hub name of a reward model, `recipe:NAME`, or the folder of a reward judge.
         source: File of battles; votes in it are ignored.
-        out: File of `id, score_a, score_b`; its suffix chooses the container. The settings of the scores are kept with
-            it.
+        out: File of `id, score_a, score_b, content_sha256`; its suffix chooses the container. The settings of the
+            scores are kept with it.
         settings: Settings of `RewardSettings`, nested, beside the name.
         small: Take the small form of a recipe.
         cache: A file of rewards that is looked up first and added to; several runs can share it.
@@ -169,7 +169,7 @@ class _ScoreRun(BattlesRun):
         settings["inference"] = {k: v for k, v in settings["inference"].items() if k not in _SPEED_ONLY}
         self.depends_on = {**self.about, "settings": settings, "computes_in": self.model.computes_in}
         self.key = hashlib.sha256(json.dumps(self.depends_on, sort_keys=True, default=str).encode()).hexdigest()
-        self.identity = {"model": self.key, "shard_rows": SHARD_ROWS}
+        self.identity = {"model": self.key, "shard_rows": SHARD_ROWS, "columns": [*SCORES, CONTENT]}
         self.described: dict[str, Any] = {}
 
     def restore(self) -> str | None:
@@ -195,11 +195,11 @@ class _ScoreRun(BattlesRun):
         kept, full = found.cut.kept.sum(axis=0).tolist(), found.cut.full.sum(axis=0).tolist()
         cut = {"rows": len(found.cut), "rows_cut": found.cut.rows_cut, "kept": kept, "full": full}
         reasons = {str(row): reason for row, reason in found.reasons.items()}
-        return Shard(batch.ids, found.scores, cut | {"reasons": reasons})
+        return Shard(batch.ids, found.scores, cut | {"reasons": reasons, CONTENT: batch.content_hashes()})
 
     def keep(self, batch: Battles, shard: Shard, before: int) -> None:  # noqa: ARG002 - the shard has the ids
         """List unscored rows and add up truncations."""
-        cut = dict(shard.cut or {})
+        cut = {name: value for name, value in (shard.cut or {}).items() if name != CONTENT}
         for row, reason in cut.pop("reasons", {}).items():
             self.unscored.append({"id": shard.ids[int(row)], "row": before + int(row) + 1, "reason": reason})
         self.truncations = add_truncations(self.truncations, cut)
@@ -223,7 +223,8 @@ class _ScoreRun(BattlesRun):
                 # scores stand where other shards have probabilities: (n, 2), NaN where a row has none
                 known = np.flatnonzero(np.isfinite(shard.probabilities).all(axis=1))
                 a, b = shard.probabilities[known].T
-                writer.add([shard.ids[row] for row in known], a, b)
+                content = (shard.cut or {})[CONTENT]
+                writer.add([shard.ids[row] for row in known], a, b, [content[row] for row in known])
 
 
 def _is_judge(folder: Path) -> bool:

@@ -19,6 +19,7 @@ from votecast.calibration.link_fit import crossfit_link, fit_link
 from votecast.calibration.score_link import DEFAULT_LINK, FIXED_LINK, LinkSettings
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
+from votecast.data.formats import FORMATS
 from votecast.data.outputs.score_files import Scores, read_scores
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.features.style import length_gap
@@ -32,7 +33,7 @@ from votecast.models.base import Model
 from votecast.models.registry import family
 from votecast.models.scored import ScoredModel
 from votecast.splits import PromptHashes
-from votecast.types import Floats, Progress, no_progress
+from votecast.types import Bools, Floats, Progress, no_progress
 
 REWARD: Final = "reward"
 BARE: Final = "scores"
@@ -68,7 +69,7 @@ def link(
         overwrite: Whether an existing judge folder may be replaced.
         reader: Options of `read_votes`, where `votes` is a path.
         progress: Progress callback.
-        **options: method, length, bare, name and seed of `link_judge`.
+        **options: method, length, bare, name, seed and trust_ids of `link_judge`.
 
     Returns:
         The judge. `judge.figures` are those of links fitted on other prompts; among the baselines are the default link
@@ -111,17 +112,27 @@ class Matched:
     gap: Floats  # score of the first answer minus that of the second, (n,)
     unscored: int  # votes without scores
     unvoted: int  # scores without a vote
+    swapped: int = 0  # votes whose answers were scored in the other order
 
 
-def match(scores: Scores, votes: Battles) -> Matched:
-    """Join scores and votes by id; DataError if they have no id in common, or one occurs twice among the votes.
+def match(scores: Scores, votes: Battles, *, trust_ids: bool = False) -> Matched:
+    """Join scores and votes by id, and by content where the scores have content hashes.
+
+    Args:
+        scores: Scores of both answers; where a row was scored in the other order, its scores are swapped.
+        votes: The votes.
+        trust_ids: Join by id alone, although texts differ or ids do not say whether they do.
+
+    Raises:
+        DataError: If they have no id in common, an id occurs twice among the votes, rows of one id have other texts, or
+            scores without content hashes are joined by row numbers or with sides that were drawn.
 
     Example:
         >>> battle = {"prompt": "p", "response_a": "x", "response_b": "y", "winner": "a"}
-        >>> votes = Battles.from_rows([battle | {"id": "1"}, battle | {"id": "2"}])
-        >>> found = match(Scores(["2", "3"], np.array([1.0, 2.0]), np.array([0.5, 0.5])), votes)
+        >>> votes = Battles.from_rows([battle | {"id": "x"}, battle | {"id": "y"}])
+        >>> found = match(Scores(["y", "z"], np.array([1.0, 2.0]), np.array([0.5, 0.5])), votes)
         >>> found.votes.ids, found.gap.tolist(), found.unscored, found.unvoted
-        (['2'], [0.5], 1, 1)
+        (['y'], [0.5], 1, 1)
     """
     place = {name: row for row, name in enumerate(scores.ids)}
     ids = votes.ids
@@ -137,8 +148,50 @@ def match(scores: Scores, votes: Battles) -> Matched:
             f"no id is in both files: the scores have {_first(scores.ids)}, the votes {_first(ids)}; both need the "
             "same ids for the same rows"
         )
-    gap = scores.a[rows[known]] - scores.b[rows[known]]
-    return Matched(votes.take(known), gap, len(ids) - len(known), len(scores) - len(known))
+    found, gap, swapped = votes.take(known), scores.gap[rows[known]], np.zeros(len(known), dtype=bool)
+    if scores.content is not None:
+        swapped = _find_swapped([scores.content[row] for row in rows[known]], found, trust_ids=trust_ids)
+    elif not trust_ids:
+        _refuse_doubtful_ids(scores, votes)
+    gap = np.where(swapped, -gap, gap)
+    return Matched(found, gap, len(ids) - len(known), len(scores) - len(known), int(swapped.sum()))
+
+
+def _find_swapped(content: Sequence[str], votes: Battles, *, trust_ids: bool) -> Bools:
+    """Return which votes show their answers in the other order than when they were scored, shape (n,)."""
+    same, other = (np.array(content) == np.array(each.content_hashes()) for each in (votes, votes.swapped()))
+    if (strange := np.flatnonzero(~(same | other))).size and not trust_ids:
+        raise DataError(
+            f"{len(strange)} of {len(votes)} votes have the id of a scored row with other texts (first ids: "
+            f"{_first(votes.take(strange[:_NAMED]).ids)}); give the votes that were scored, or join by id alone with "
+            "--trust-ids (trust_ids)"
+        )
+    return np.asarray(other & ~same)
+
+
+def _refuse_doubtful_ids(scores: Scores, votes: Battles) -> None:
+    """Refuse to join by ids that do not say which texts were scored, or in which order."""
+    cure = "score with votecast score, or pass --trust-ids (trust_ids)"
+    if votes.report is not None and (kind := FORMATS.get(votes.report.format)) and kind.always_voted:
+        raise DataError(
+            "the scores have no content hashes, and the sides of chosen and rejected answers are drawn by the seed, so "
+            f"that score_a may be of either; {cure} if the rows were read with the same --seed"
+        )
+    if any(_are_row_numbers(ids) for ids in (scores.ids, votes.ids)):
+        raise DataError(
+            f"the ids are row numbers ({_first(votes.ids)}) and the scores have no content hashes, so that files of "
+            f"other texts would be joined, too; {cure} if the same rows have the same numbers in both files"
+        )
+
+
+def _are_row_numbers(ids: Sequence[str]) -> bool:
+    """Return whether ids are the numbers of rows from 0 or 1, in any order.
+
+    Example:
+        >>> _are_row_numbers(["2", "0", "1"]), _are_row_numbers(["1", "2"]), _are_row_numbers(["7", "8"])
+        (True, True, False)
+    """
+    return any(set(map(str, range(start, start + len(ids)))) == set(ids) for start in (0, 1))
 
 
 def link_judge(
@@ -150,6 +203,7 @@ def link_judge(
     bare: bool = False,
     name: str | None = None,
     seed: int = 42,
+    trust_ids: bool = False,
 ) -> tuple[TrainedJudge, Matched]:
     """Fit a link from scores to votes, and make a judge of it; return it with the joined rows.
 
@@ -164,13 +218,14 @@ def link_judge(
         bare: Take the scores as bare numbers, although the model that made them is known.
         name: Name of the judge; "reward" or "scores" where None.
         seed: Seed of the folds.
+        trust_ids: Join by id alone; see `match`.
 
     Raises:
         DataError: If the scores or votes do not suffice; each fault has its own message.
         LeakError: If votes share prompts with the training of the model that made the scores.
         ArtifactError: If the reward model is not the one that made the scores.
     """
-    matched = match(scores, votes)
+    matched = match(scores, votes, trust_ids=trust_ids)
     battles, described = matched.votes, scores.described or {}
     trained_on = PromptHashes.from_dict(described["trained_on"]) if described.get("trained_on") is not None else None
     refuse_seen_votes(trained_on, battles, "the reward model")
@@ -203,7 +258,7 @@ def link_judge(
     hashes = PromptHashes.of(battles, seed=seed) if trained_on is None else trained_on.joined(battles)
     judge = TrainedJudge.of(recipe, Fitted([member], make_calibrator("none"), held, hashes, facts))
     made_by = {key: described[key] for key in _RECORDED if described.get(key) is not None} if described else None
-    joined = {"made_by": made_by, "unscored": matched.unscored, "unvoted": matched.unvoted}
+    joined = {"made_by": made_by, "unscored": matched.unscored, "unvoted": matched.unvoted, "swapped": matched.swapped}
     judge.record(link=fitted.to_dict(), scores=joined, limits=[] if fitted.fitted else [_NOT_FITTED])
     return judge, matched
 

@@ -36,6 +36,15 @@ def test_scores_round_trip_bit_for_bit(tmp_path: Path, name: str, made: dict | N
     assert found.described == made == described_of(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_content_hashes_are_kept(tmp_path: Path, name: str) -> None:
+    with ScoreWriter(tmp_path / name, MADE) as writer:
+        writer.add(["7", "8"], [1.0, 2.0], [0.0, 0.0], ["00ab", "1e10"])
+    assert read_scores(tmp_path / name).content == ["00ab", "1e10"]
+    with pytest.raises(DataError, match="1 content hashes for 2 ids"):
+        Scores(["7", "8"], np.ones(2), np.ones(2), content=["00ab"])
+
+
 @settings(max_examples=30)
 @given(rows=st.lists(st.tuples(NUMBER, NUMBER), min_size=1, max_size=20))
 def test_any_finite_number_survives_csv(tmp_path_factory: pytest.TempPathFactory, rows: list) -> None:

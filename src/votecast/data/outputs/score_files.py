@@ -26,6 +26,9 @@ from votecast.errors import DataError
 SCORES: Final = ("score_a", "score_b")
 """The columns of the two scores, beside `id`."""
 
+CONTENT: Final = "content_sha256"
+"""The column of content hashes, by which scores know their texts and the order of the answers."""
+
 KEY: Final = "votecast"
 _WITH_SCHEMA: Final = ("parquet", "arrow")
 _NAMED: Final = 5
@@ -42,6 +45,7 @@ class Scores:
         a: Scores of the first answers, shape (n,).
         b: Scores of the second answers, shape (n,).
         described: What made them: model, revision, template, cut and more; None for bare numbers.
+        content: Content hash of each row, as of `Battles.content_hashes`; None where the file has none.
 
     Raises:
         DataError: If there is not one finite score of each answer for each id, or an id occurs twice.
@@ -51,11 +55,14 @@ class Scores:
     a: Floats
     b: Floats
     described: dict[str, Any] | None = None
+    content: list[str] | None = None
 
     def __post_init__(self) -> None:
         for name, column in zip(SCORES, (self.a, self.b), strict=True):
             if column.shape != (len(self.ids),):
                 raise DataError(f"{name} has shape {column.shape} for {len(self.ids)} ids; give one score for each")
+        if self.content is not None and len(self.content) != len(self.ids):
+            raise DataError(f"there are {len(self.content)} content hashes for {len(self.ids)} ids; give one for each")
         check_finite(self.ids, self.a, self.b)
         twice = [name for name, count in Counter(self.ids).items() if count > 1]
         if twice:
@@ -103,9 +110,9 @@ class ScoreWriter(ResultWriter):
         known = {} if described is None else {KEY: json.dumps(self._described, sort_keys=True, ensure_ascii=True)}
         super().__init__(path, known, overwrite=overwrite, has_side=container_of(path)[0] not in _WITH_SCHEMA)
 
-    def add(self, ids: Sequence[str], a: ArrayLike, b: ArrayLike) -> None:
-        """Add rows; raise `DataError` if there is not one finite score of each answer for each id."""
-        self.write_table(_table(ids, a, b))
+    def add(self, ids: Sequence[str], a: ArrayLike, b: ArrayLike, content: Sequence[str] | None = None) -> None:
+        """Add rows, perhaps with content hashes; `DataError` without one finite score of each answer for each id."""
+        self.write_table(_table(ids, a, b, content))
 
     def empty_table(self) -> pa.Table:
         """Return the table of a file without rows."""
@@ -117,7 +124,7 @@ class ScoreWriter(ResultWriter):
 
 
 def read_scores(path: str | Path) -> Scores:
-    r"""Read a file with the columns id, score_a and score_b; other columns are ignored.
+    r"""Read a file with the columns id, score_a, score_b and perhaps content_sha256; other columns are ignored.
 
     Raises:
         DataError: If a column is missing, a score is missing or not a finite number, an id occurs twice, or the file
@@ -132,16 +139,21 @@ def read_scores(path: str | Path) -> Scores:
     """
     ids: list[str] = []
     parts: list[Floats] = [np.empty((0, 2))]
+    content: list[str] | None = None
     with open_table(path) as stream:
         described = _described(path, stream)
+        content = [] if CONTENT in stream.names else None
         for batch in stream:
             ids += read_ids(stream.path, batch)
+            if content is not None:
+                rows = RowBatch(batch, empty_is_missing=True).text(CONTENT, required=True)
+                content += rows.fill_null("").to_pylist()
             cure = "leave out the rows that could not be scored"
             parts.append(np.column_stack([read_numbers(stream.path, batch, name, cure) for name in SCORES]))
     if not ids:
         raise DataError(f"{path} holds no scores; give a file with at least one row of id, {', '.join(SCORES)}")
     a, b = np.concatenate(parts).T
-    return Scores(ids, np.ascontiguousarray(a), np.ascontiguousarray(b), described)
+    return Scores(ids, np.ascontiguousarray(a), np.ascontiguousarray(b), described, content)
 
 
 def described_of(path: str | Path) -> dict[str, Any] | None:
@@ -180,9 +192,10 @@ def read_numbers(path: str, batch: RawBatch, name: str, cure: str) -> Floats:
     return out
 
 
-def _table(ids: Sequence[str], a: ArrayLike, b: ArrayLike) -> pa.Table:
+def _table(ids: Sequence[str], a: ArrayLike, b: ArrayLike, content: Sequence[str] | None = None) -> pa.Table:
     scores = Scores([str(name) for name in ids], np.asarray(a, np.float64), np.asarray(b, np.float64))
-    return pa.table({"id": pa.array(scores.ids, pa.large_string()), SCORES[0]: scores.a, SCORES[1]: scores.b})
+    columns = {"id": pa.array(scores.ids, pa.large_string()), SCORES[0]: scores.a, SCORES[1]: scores.b}
+    return pa.table(columns if content is None else columns | {CONTENT: pa.array(content, pa.large_string())})
 
 
 def _described(path: str | Path, stream: TableStream) -> dict[str, Any] | None:
