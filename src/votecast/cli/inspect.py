@@ -43,6 +43,7 @@ def _show(found: Mapping[str, Any]) -> None:
     rows = [
         [f"{name.replace('_', ' ')}, characters", *(f"{sizes[q]:,.0f}" for q in ("p05", "median", "p95", "max"))]
         for name, sizes in found["lengths"].items()
+        if found["rows"]
     ]
     print_table(["lengths", "5 %", "median", "95 %", "longest"], rows)
     if models := found["models"]:

@@ -147,7 +147,7 @@ def test_types_of_parquet_and_arrow_are_kept_but_for_dictionaries(tmp_path: Path
 def test_large_batches_are_cut_and_rows_are_numbered(
     tmp_path: Path, container: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("votecast.data.io.byte_source.BATCH_BYTES", 600)
+    monkeypatch.setattr("votecast.data.io.byte_source.BATCH_BYTES", 200)
     path = tmp_path / f"votes.{container}"
     path.write_bytes(CONTENT[container])
     with open_table(path) as stream:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from votecast.data.io.arrow_reader import read_arrow
 from votecast.data.io.byte_source import ByteSource
 from votecast.data.io.csv_reader import read_csv
 from votecast.data.io.detection import find_container
@@ -60,8 +61,10 @@ def open_table(
             schema, batches = read_json_lines(source, _reject)
         elif kind in ("csv", "tsv"):
             schema, batches = read_csv(source, _reject, "\t" if kind == "tsv" else ",")
+        elif kind == "arrow":
+            schema, batches = read_arrow(source, _reject)
         else:
-            schema, batches, count = read_parquet(source, _reject, kind)
+            schema, batches, count = read_parquet(source, _reject)
         return TableStream(source, kind, schema, batches, count, rejected)
     except BaseException as error:
         source.close()

@@ -1,4 +1,4 @@
-"""Read Parquet and Arrow files, a few megabytes at a time.
+"""Read Parquet, a few megabytes of decoded rows at a time.
 
 `open_table` calls `read_parquet`.
 """
@@ -9,41 +9,49 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from votecast.data.io.byte_source import ByteSource
-from votecast.data.io.stream import BadRow, RawBatch, Reject
+from votecast.data.io.decoded_rows import decode_parts, decoded_type
+from votecast.data.io.parquet_pages import Page, read_pages
+from votecast.data.io.stream import LARGEST_ROW, BadRow, RawBatch, Reject
+from votecast.errors import DataError
 
 _MOST_ROWS = 1 << 16
+_MOST_LEAVES = 10_000
+"""Columns with those inside lists and objects: each takes time in every batch."""
 _RELEASE_EVERY = 4
+_MOST_AT_ONCE = 256 << 20
+"""Bytes of the pages that are unpacked at the same time, one a column."""
+_MOST_DECODED = 64 << 20
+"""Bytes that a batch may have if all its values are as long as the longest one of their dictionary."""
+_SMALL_DICTIONARY = 1 << 12
+# Levels and value of an item of a list take 12 bytes; honest columns hold at least a twelfth of a byte for each.
+_ITEM_BYTES, _MOST_ITEMS, _MOST_PACKED = 12, 128 << 20, 8
 
 
-def read_parquet(
-    source: ByteSource, reject: Reject, container: str
-) -> tuple[pa.Schema, Iterator[RawBatch], int | None]:
-    """Read a Parquet or Arrow file, types as they are, dictionaries and string views unpacked.
+def read_parquet(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iterator[RawBatch], int]:
+    """Read a Parquet file, types as they are, dictionaries and views decoded; rows with broken text are rejected.
 
     Returns:
-        The schema, the batches, and the number of rows where the file states it; rows with broken text are rejected.
+        The schema, the batches, and the number of rows.
     """
-    count: int | None = None
-    parts: Iterable[pa.RecordBatch]
-    if container == "parquet":
-        file = pq.ParquetFile(source.seekable(), pre_buffer=False, buffer_size=1 << 20)
-        count, found, parts = file.metadata.num_rows, file.schema_arrow, _parquet_parts(file, source.batch_bytes)
-    elif source.head.startswith(b"ARROW1"):
-        opened = pa.ipc.open_file(source.seekable())
-        found, parts = opened.schema, map(opened.get_batch, range(opened.num_record_batches))
-    else:
-        stream = pa.ipc.open_stream(source.seekable())
-        found, parts = stream.schema, stream
-    schema = pa.schema([pa.field(f.name, _unpacked(f.type)) for f in found], metadata=found.metadata)
-    return schema, _read_batches(parts, schema, source.batch_bytes, reject), count
+    handle = source.seekable()
+    file = pq.ParquetFile(handle, pre_buffer=False, buffer_size=1 << 20)
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    source.check_unpacked(sum(group.total_byte_size for group in groups))
+    parts = _ParquetParts(source, handle, file)
+    return decoded_schema(file.schema_arrow), decoded_batches(parts, source, reject), file.metadata.num_rows
 
 
-def _read_batches(
-    parts: Iterable[pa.RecordBatch], schema: pa.Schema, batch_bytes: int, reject: Reject
-) -> Iterator[RawBatch]:
+def decoded_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the schema of the rows once they are decoded."""
+    return pa.schema([field.with_type(decoded_type(field.type)) for field in schema], metadata=schema.metadata)
+
+
+def decoded_batches(parts: Iterable[pa.RecordBatch], source: ByteSource, reject: Reject) -> Iterator[RawBatch]:
+    """Yield batches of some megabytes of decoded rows; reject rows with broken text, and those that are too large."""
     row = 1
     for batch in parts:
         is_text = True
@@ -55,10 +63,12 @@ def _read_batches(
             is_text = False
             for column in batch.columns:
                 _as_bytes(column).validate(full=True)
-        # Batches of the file can be of any size: they are sliced to some megabytes.
-        step = max(1, int(batch_bytes * batch.num_rows // max(batch.nbytes, 1)))
-        for start in range(0, batch.num_rows, step):
-            part = batch.slice(start, step)
+        for part in decode_parts(batch, source.batch_bytes, LARGEST_ROW):
+            if isinstance(part, int):
+                reason = f"the row holds {part:,} bytes, at most {LARGEST_ROW:,} ({LARGEST_ROW >> 20} MB) are read"
+                reject(BadRow(row, None, "", f"{reason}; leave it out or shorten it"))
+                row += 1
+                continue
             rows = np.arange(row, row + part.num_rows, dtype=np.int64)
             row += part.num_rows
             if not is_text:
@@ -69,23 +79,101 @@ def _read_batches(
                         reject(BadRow(number, name, "", reason))
                 good = np.flatnonzero([name is None for name in broken])
                 part, rows = part.take(pa.array(good)), rows[good]
-            yield RawBatch(pa.Table.from_batches([part]).cast(schema), rows)
+            yield RawBatch(pa.Table.from_batches([part]), rows)
 
 
-def _parquet_parts(file: pq.ParquetFile, batch_bytes: int) -> Iterator[pa.RecordBatch]:
-    meta = file.metadata
-    size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-    rows = min(_MOST_ROWS, max(1, int(batch_bytes * meta.num_rows // max(size, 1))))
-    for count, batch in enumerate(file.iter_batches(batch_size=rows, use_threads=False)):
-        yield batch
-        if count % _RELEASE_EVERY == 0:
-            pa.default_memory_pool().release_unused()  # the decoder's pages would pile up in the allocator
+class _ParquetParts:
+    """The rows of a Parquet file, row group by row group, in batches whose decoded size is bounded before."""
+
+    def __init__(self, source: ByteSource, handle: pa.NativeFile, file: pq.ParquetFile) -> None:
+        self._source = source
+        self._handle = handle
+        self._file = file
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        meta, count = self._file.metadata, 0
+        if meta.num_columns > _MOST_LEAVES:
+            raise self._too_much(f"{meta.num_columns:,} columns, with those inside lists and objects")
+        for group in range(meta.num_row_groups):
+            rows, encoded = self._plan(group)
+            file = self._read_encoded(encoded) if encoded else self._file
+            for batch in file.iter_batches(batch_size=rows, row_groups=[group], use_threads=False):
+                yield batch
+                count += 1
+                if count % _RELEASE_EVERY == 0:
+                    pa.default_memory_pool().release_unused()  # the decoder's pages would pile up in the allocator
+
+    def _plan(self, group: int) -> tuple[int, list[str]]:
+        """Return how many rows to decode at a time, and the columns whose dictionaries must be kept."""
+        meta = self._file.metadata.row_group(group)
+        pages = [list(read_pages(self._handle, meta.column(i))) for i in range(meta.num_columns)]
+        if (at_once := sum(max((page.size for page in column), default=0) for column in pages)) > _MOST_AT_ONCE:
+            raise self._too_much(f"pages that unpack to {at_once >> 20} MB at once")
+        usual = longest = 0.0  # bytes of a row: on average in the fullest pages, and at most
+        lists = 0  # bytes of all lists of the row group, at most
+        encoded: list[str] = []
+        for number, column in enumerate(pages):
+            schema, values = self._file.metadata.schema.column(number), meta.column(number).num_values
+            size = sum(page.size for page in column)
+            fullest = max(
+                (page.size / page.values for page in column if page.values and not page.is_dictionary), default=0
+            )
+            usual += fullest * values / max(meta.num_rows, 1)
+            value = self._longest_value(group, number, column)
+            shared = sum(page.values for page in column if page.uses_dictionary or page.shares_prefixes)
+            if schema.max_repetition_level == 0:
+                longest += value
+            elif values * _ITEM_BYTES > max(_MOST_ITEMS, _MOST_PACKED * size):
+                raise self._too_much(f"{values:,} items of lists in {size:,} bytes")
+            elif lists + shared * value <= _MOST_AT_ONCE:
+                lists += shared * value
+            else:  # a single row may hold all of them
+                if any(page.shares_prefixes for page in column):
+                    raise self._too_much(f"lists of texts that share up to {value:,} bytes")
+                encoded.append(schema.path)
+        rows = min(self._source.batch_bytes / max(usual, 1), _MOST_DECODED / max(longest, 1), _MOST_ROWS)
+        return max(int(rows), 1), encoded
+
+    def _longest_value(self, group: int, number: int, column: list[Page]) -> int:
+        """Return the bytes of the longest value that a column may repeat without holding it again."""
+        schema = self._file.metadata.schema.column(number)
+        if schema.physical_type != "BYTE_ARRAY":
+            return max(int(schema.length), 16)
+        size = max((page.size for page in column if page.is_dictionary or page.shares_prefixes), default=0)
+        if size <= _SMALL_DICTIONARY or any(page.shares_prefixes for page in column):
+            return size
+        # Some rows, for the first list may be empty; their dictionary is that of all pages.
+        file = self._read_encoded([schema.path])
+        batch = next(file.iter_batches(16, row_groups=[group], columns=[schema.path], use_threads=False), None)
+        found = [each for each in (batch.columns if batch is not None else []) for each in _dictionaries(each)]
+        values = sum(page.values for page in column if page.is_dictionary)
+        lengths = [pc.binary_length(each) for each in found if len(each) >= values]
+        return max((int(pc.max(each).as_py() or 0) for each in lengths), default=size)
+
+    def _read_encoded(self, paths: list[str]) -> pq.ParquetFile:
+        return pq.ParquetFile(
+            self._handle, metadata=self._file.metadata, read_dictionary=paths, pre_buffer=False, buffer_size=1 << 20
+        )
+
+    def _too_much(self, what: str) -> DataError:
+        return DataError(
+            f"{self._source.path} holds {what}, more than is read; write it again without dictionaries and with "
+            "smaller pages and row groups if all of it is meant"
+        )
 
 
-def _unpacked(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(kind):
-        return _unpacked(kind.value_type)
-    return pa.large_string() if pa.types.is_string_view(kind) else kind
+def _dictionaries(array: pa.Array) -> Iterator[pa.Array]:
+    """Yield the dictionaries in an array, at any depth."""
+    if pa.types.is_dictionary(array.type):
+        yield array.dictionary
+    elif pa.types.is_map(array.type):
+        yield from _dictionaries(array.keys)
+        yield from _dictionaries(array.items)
+    elif pa.types.is_struct(array.type):
+        for field in array.flatten():
+            yield from _dictionaries(field)
+    elif pa.types.is_nested(array.type):
+        yield from _dictionaries(array.values)
 
 
 def _as_bytes(array: pa.Array) -> pa.Array:

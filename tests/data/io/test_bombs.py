@@ -1,0 +1,175 @@
+"""Test small files that stand for much: refused by their decoded size, before it is in memory."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.data.hostile import zstd_stream
+
+from votecast.data.io import BadRow, open_table
+from votecast.errors import DataError
+
+TEXTS = ("prompt", "response_a", "response_b")
+
+
+def parquet(table: pa.Table, **options: Any) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out, compression="zstd", **options)
+    return out.getvalue()
+
+
+def arrow(table: pa.Table, compression: str | None = "zstd") -> bytes:
+    out = io.BytesIO()
+    with pa.ipc.new_file(out, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+        writer.write_table(table)
+    return out.getvalue()
+
+
+def three(column: Any) -> pa.Table:
+    return pa.table(dict.fromkeys(TEXTS, column))
+
+
+def repeated(rows: int, size: int) -> pa.Table:
+    return three(pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array(["x" * size])))
+
+
+def run(rows: int, size: int) -> pa.Table:
+    return three(pa.RunEndEncodedArray.from_arrays(pa.array([rows], pa.int32()), pa.array(["x" * size])))
+
+
+def views(rows: int, size: int) -> pa.Table:
+    one = pa.array(["x" * size], pa.string_view())
+    buffers = one.buffers()
+    view = buffers[1].to_pybytes()[:16] * rows
+    return three(pa.Array.from_buffers(pa.string_view(), rows, [None, pa.py_buffer(view), *buffers[2:]]))
+
+
+def turns(count: int, size: int) -> pa.Table:
+    cells = pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array(["x" * size]))
+    return three(pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), cells))
+
+
+def prefixes(rows: int, size: int) -> bytes:
+    return parquet(
+        three(["x" * size] * rows), use_dictionary=False, column_encoding=dict.fromkeys(TEXTS, "DELTA_BYTE_ARRAY")
+    )
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "dictionary.parquet": lambda: parquet(repeated(65_536, 20_000), store_schema=False),
+    "kept_dictionary.parquet": lambda: parquet(repeated(65_536, 20_000)),
+    "dictionary.arrow": lambda: arrow(repeated(65_536, 20_000)),
+    "runs.arrow": lambda: arrow(run(20_000_000, 100), None),
+    "views.arrow": lambda: arrow(views(65_536, 20_000), "lz4"),
+    "cells.arrow": lambda: arrow(three(["x" * (24 << 20)])),
+    "cells.parquet": lambda: parquet(three(["x" * (24 << 20)])),
+    "turns.parquet": lambda: parquet(turns(20_000, 30_000), store_schema=False),
+    "prefixes.parquet": lambda: prefixes(10_000, 10_000),
+    "rows.csv.gz": lambda: gzip.compress(b"prompt,response_a,response_b\n" + b"hello,yes,no\n" * 5_500_000),
+    "rows.jsonl.zst": lambda: zstd_stream(b'{"prompt":"hello","response_a":"y"}\n' * 2_000_000),
+    "zeros.parquet.gz": lambda: gzip.compress(b"PAR1" + bytes(65 << 20)),
+}
+
+
+def drain(path: Path) -> list[BadRow]:
+    bad: list[BadRow] = []
+    with open_table(path, on_bad_row=bad.append) as stream:
+        for batch in stream:
+            assert batch.table.nbytes < 96 << 20
+    return bad
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_file_of_gigabytes_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(BOMBS[name]())
+    assert path.stat().st_size < 2 << 20
+    if name == "turns.parquet":
+        assert ["holds 1,800,000,000 bytes, at most 16,777,216" in row.reason for row in drain(path)] == [True]
+    else:
+        with pytest.raises(DataError, match="unpack|more than is read"):
+            drain(path)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from votecast.data.io import open_table
+from votecast.errors import DataError
+
+rows = 0
+try:
+    with open_table(sys.argv[1], on_bad_row=lambda bad: None) as stream:
+        for batch in stream:
+            rows += batch.table.num_rows
+except DataError as error:
+    print("refused")
+status = Path("/proc/self/status").read_text()
+print(int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+@pytest.mark.parametrize("name", ["dictionary.parquet", "dictionary.arrow", "runs.arrow", "turns.parquet"])
+def test_it_takes_little_memory(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(BOMBS[name]())
+    ran = subprocess.run([sys.executable, "-c", CHILD, path], capture_output=True, text=True, check=True)
+    assert float(ran.stdout.split()[-1]) < 400
+
+
+@pytest.mark.parametrize("make", [parquet, arrow])
+@pytest.mark.parametrize("split", [1, 4])
+def test_the_largest_row_of_a_table_is_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[pa.Table], bytes], split: int
+) -> None:
+    for module in ("parquet_reader", "record_blocks"):
+        monkeypatch.setattr(f"votecast.data.io.{module}.LARGEST_ROW", 400)
+    path = tmp_path / "votes"
+    texts = [["x" * (size // split)] * split for size in (400, 404, 8)]
+    path.write_bytes(make(pa.table({"id": ["", "", "z"], "t": texts})))
+    bad: list[BadRow] = []
+    with open_table(path, on_bad_row=bad.append) as stream:
+        rows = [row for batch in stream for row in batch.rows]
+    assert rows == [1, 3]
+    assert [(row.row, row.reason.split(",")[0]) for row in bad] == [(2, "the row holds 404 bytes")]
+
+
+@pytest.mark.parametrize("name", ["votes.csv", "votes.jsonl", "votes.parquet", "votes.arrow"])
+def test_more_columns_than_are_read(tmp_path: Path, name: str) -> None:
+    names = [f"c{number}" for number in range(1001)]
+    table = pa.table({name: ["v"] for name in names})
+    line = ("{" + ",".join(f'"{name}":"v"' for name in names) + "}\n").encode()
+    content = {
+        "votes.csv": (",".join(names) + "\n" + ",".join("v" for _ in names) + "\n").encode(),
+        "votes.jsonl": line,
+        "votes.parquet": parquet(table),
+        "votes.arrow": arrow(table),
+    }
+    path = tmp_path / name
+    path.write_bytes(content[name])
+    with pytest.raises(DataError, match="more than 1,000 columns"):
+        drain(path)
+
+
+def test_texts_that_repeat_are_read(tmp_path: Path) -> None:
+    prompts = [f"prompt {number % 80} " + "y" * 900 for number in range(5000)]
+    answers = [[f"answer {number} " + "z" * (number % 700)] for number in range(5000)]
+    table = pa.table(
+        {"prompt": prompts, "answer": answers, "talk": [[{"role": "user", "content": t}] for t in prompts]}
+    )
+    for name, content in {"votes.parquet": parquet(table), "votes.arrow": arrow(table)}.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        with open_table(path) as stream:
+            assert pa.concat_tables([batch.table for batch in stream]).to_pylist() == table.to_pylist()
