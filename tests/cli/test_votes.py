@@ -67,6 +67,13 @@ def test_inspect_reports_the_format_and_contents(votecast: Callable, votes: Path
     assert max(map(len, ran.out.splitlines()[1:])) <= 80
 
 
+def test_inspect_of_no_rows_shows_none(votecast: Callable, tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("prompt,response_a,response_b,winner\n")
+    ran = votecast("inspect", tmp_path / "none.csv")
+    assert ran.code == 0
+    assert "with a vote  0 of 0 rows" in ran.out
+
+
 def test_inspect_as_json_counts_limited_and_sampled_rows(votecast: Callable, arena: Path) -> None:
     whole = json.loads(votecast("inspect", arena / "train.csv", "--json", "-").out)
     limited = json.loads(votecast("inspect", arena / "train.csv", "--json", "-", "--limit", 7).out)

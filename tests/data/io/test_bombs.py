@@ -74,7 +74,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "cells.arrow": lambda: arrow(three(["x" * (24 << 20)])),
     "cells.parquet": lambda: parquet(three(["x" * (24 << 20)])),
     "turns.parquet": lambda: parquet(turns(20_000, 30_000), store_schema=False),
-    "prefixes.parquet": lambda: prefixes(10_000, 10_000),
+    "prefixes.parquet": lambda: prefixes(3000, 10_000),
     "rows.csv.gz": lambda: gzip.compress(b"prompt,response_a,response_b\n" + b"hello,yes,no\n" * 5_500_000),
     "rows.jsonl.zst": lambda: zstd_stream(b'{"prompt":"hello","response_a":"y"}\n' * 2_000_000),
     "zeros.parquet.gz": lambda: gzip.compress(b"PAR1" + bytes(65 << 20)),

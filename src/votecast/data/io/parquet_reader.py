@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -143,12 +144,17 @@ class _ParquetParts:
         if size <= _SMALL_DICTIONARY or any(page.shares_prefixes for page in column):
             return size
         # Some rows, for the first list may be empty; their dictionary is that of all pages.
-        file = self._read_encoded([schema.path])
-        batch = next(file.iter_batches(16, row_groups=[group], columns=[schema.path], use_threads=False), None)
+        batch = next(self._encoded.iter_batches(16, row_groups=[group], columns=[schema.path], use_threads=False), None)
         found = [each for each in (batch.columns if batch is not None else []) for each in _dictionaries(each)]
         values = sum(page.values for page in column if page.is_dictionary)
         lengths = [pc.binary_length(each) for each in found if len(each) >= values]
         return max((int(pc.max(each).as_py() or 0) for each in lengths), default=size)
+
+    @functools.cached_property
+    def _encoded(self) -> pq.ParquetFile:
+        """The file with every dictionary kept, to look at them."""
+        schema = self._file.metadata.schema
+        return self._read_encoded([schema.column(i).path for i in range(len(schema))])
 
     def _read_encoded(self, paths: list[str]) -> pq.ParquetFile:
         return pq.ParquetFile(
