@@ -155,7 +155,7 @@ def test_votes_and_predictions_rank_together(votecast: Callable, files: Path, tm
     ran = ranked(votecast, "--input", files / "votes.csv", *words)
     output = " ".join(ran.out.split())
     assert "6 models by votes and predictions: " in output and "the predictions have weight" in output
-    assert "out-of-fold predictions are used, matched by id and texts" in output
+    assert "out-of-fold predictions are used, matched by texts" in output
     found = json.loads((tmp_path / "board.json").read_text())
     assert found["ranking"]["tuning"] is not None and found["rows"]["predicted"] > 400
 

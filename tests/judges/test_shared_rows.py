@@ -14,9 +14,12 @@ from votecast.calibration.scalers import Temperature
 from votecast.data.battles import Battles
 from votecast.data.simulation import simulate
 from votecast.errors import DataError, LeakError
-from votecast.judges.shared_rows import predict_rows, seen_prompts, shared_rows
+from votecast.judges.evaluate import evaluate, evaluate_out_of_fold
+from votecast.judges.shared_rows import predict_out_of_fold, predict_rows, seen_prompts, shared_rows
 from votecast.judges.trained import TrainedJudge
+from votecast.metrics import log_loss
 from votecast.models import registry
+from votecast.reports.audit import audit_judge
 
 VOTES = next(simulate(rows=240, seed=5, batch=240))[0]
 NEW = next(simulate(rows=60, seed=6, batch=60))[0]
@@ -205,3 +208,31 @@ def test_validation_rows_like_training_rows_are_refused_and_all_are_known_as_see
     assert [fitted.fitted.out_of_fold.ids[row] for row in np.flatnonzero(seen_prompts(fitted))] == ["near"]
     assert fitted.prompt_hashes is not None
     assert len(fitted.prompt_hashes.overlap(unlike)) == len(unlike)
+
+
+def test_a_judge_of_aggregated_votes_has_predictions_of_each_vote() -> None:
+    part = VOTES[:60]
+    doubled = with_column(Battles.concat([part, part.swapped()]), "id", [f"vote {row}" for row in range(120)])
+    own = judge(part)  # as aggregated: the first vote on each pair names it
+    p, swapped = predict_out_of_fold(own, doubled)
+    assert np.isfinite(p).all()
+    np.testing.assert_array_equal(p[60:], swapped[:60])
+    assert np.isnan(predict_out_of_fold(own, VOTES[60:70])[0]).all()
+
+
+def test_training_votes_are_measured_by_out_of_fold_predictions_on_request() -> None:
+    own = judge(VOTES[:150])
+    with pytest.raises(LeakError, match=r"remove them, .*, or measure its out-of-fold predictions with --out-of-fold"):
+        evaluate(own, VOTES[:150], draws=0)
+    found, trained = evaluate(own, VOTES[:150], draws=0, out_of_fold=True), evaluate_out_of_fold(own, VOTES[:150])
+    for name in ("log_loss", "accuracy", "ece", "flip_rate"):
+        assert found.metrics[name].value == pytest.approx(trained.metrics[name].value, rel=1e-12)
+    assert any("150 of 150 rows have prompts that the judge was trained on" in note for note in found.notes)
+    audit = audit_judge(own, VOTES[:150], draws=0, out_of_fold=True)
+    assert audit.headline["log_loss"].value == pytest.approx(trained.metrics["log_loss"].value, rel=1e-12)
+    assert audit.votes.leaks == 0
+    mixed = evaluate(own, VOTES[:200], draws=0, out_of_fold=True)
+    p = np.concatenate([predict_out_of_fold(own, VOTES[:150])[0], own.predict_proba(VOTES[150:200])])
+    assert mixed.metrics["log_loss"].value == pytest.approx(log_loss(VOTES[:200].targets(), p), rel=1e-9)
+    with pytest.raises(LeakError, match="holds no out-of-fold predictions of them"):
+        evaluate(own, with_column(VOTES[:5], "response_a", [["New."]] * 5), out_of_fold=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions
+from votecast.cli.options import AllowLeak, Draws, OutOfFoldFlag, Output, ReadOptions, check_out_of_fold
 from votecast.cli.screen import Bars, judge_text, print_facts, print_line
 from votecast.cli.summaries import show_comparison, show_metrics, show_notes, show_reading, show_slices
 from votecast.errors import ConfigError
@@ -19,6 +19,7 @@ def evaluate(
     truth: Path | None = None,
     reading: ReadOptions = ReadOptions(),
     allow_leak: AllowLeak = False,
+    out_of_fold: OutOfFoldFlag = False,
     draws: Draws = 1000,
     slices: bool = True,
     output: Output = Output(),
@@ -42,6 +43,7 @@ def evaluate(
 
     if judge is not None and predictions is not None:
         raise ConfigError("--judge and --predictions are both given; give one of them")
+    check_out_of_fold(out_of_fold, allow_leak=allow_leak, predictions=predictions)
     output.check()
     reader = reading.reader(overwrite=output.overwrite)
     with Bars() as bars:
@@ -52,7 +54,13 @@ def evaluate(
         battles = read_votes(input, **({"labels": "required"} | ({"numbers": numbers} if numbers else {}) | reader))
         bars.steps("evaluating", 1, 2)
         figures = evaluate_votes(
-            predictor, battles, against=other, allow_leak=allow_leak, draws=draws, seed=reading.seed or 0
+            predictor,
+            battles,
+            against=other,
+            allow_leak=allow_leak,
+            out_of_fold=out_of_fold,
+            draws=draws,
+            seed=reading.seed or 0,
         ).to_dict()
         if truth is not None:
             known = read_truth(truth)
@@ -66,6 +74,7 @@ def evaluate(
         "predictions": predictions,
         "against": against,
         "allow_leak": allow_leak,
+        "out_of_fold": out_of_fold,
         "reader": reader,
     }
     if output.write(figures, "evaluate", options | figures["settings"], judge=figures["judge"]):

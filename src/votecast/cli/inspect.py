@@ -88,9 +88,10 @@ def _describe_votes(found: Mapping[str, Any]) -> dict[str, str]:
             facts[name] = f"{rate['rate']:.1%} of {rate['of']:,.0f} decided rows"
     turns = list(found["turns"]["histogram"].items())
     named = ", ".join(f"{name} {count:,}" for name, count in list(languages["counts"].items())[:8])
+    sampled = f", in a sample of {languages['rows']:,} rows" if languages["rows"] < found["rows"] else ""
     return facts | {
         "turns": ", ".join(f"{count:,} with {number}" for number, count in turns[:4]) + " ..." * (len(turns) > 4),
-        "languages": f"{named} (by {languages['found_by']})",
+        "languages": f"{named} (by {languages['found_by']}{sampled})",
         "prompts": f"{prompts['distinct']:,} distinct, {prompts['clusters']:,} up to near-duplicates, "
         f"the most frequent {prompts['largest_cluster_rows']:,} times",
     }

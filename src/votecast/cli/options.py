@@ -72,6 +72,9 @@ Precision = Annotated[
 ]
 Draws = Annotated[Count, Parameter(help="Bootstrap samples for the 95 % intervals; 0 omits them.")]
 AllowLeak = Annotated[Flag, Parameter(help="Continue although votes share prompts with the judge's training data.")]
+OutOfFoldFlag = Annotated[
+    Flag, Parameter(help="Measure votes that the judge was trained on by its out-of-fold predictions.")
+]
 Small = Annotated[Flag, Parameter(help="Use the small form of recipe:NAME.")]
 Resume = Annotated[Flag, Parameter(help="Continue from the partial output of an interrupted run of the same command.")]
 Overrides = Annotated[
@@ -251,6 +254,14 @@ class Cluster:
         from votecast.jobs.ray import RayEngine, RaySettings
 
         return RayEngine(judge, name, RaySettings.parse(vars(self), origin="ray"))
+
+
+def check_out_of_fold(asked: bool, *, allow_leak: bool, predictions: Path | None) -> None:
+    """Raise `ConfigError` if out-of-fold predictions are asked for where there can be none."""
+    if asked and predictions is not None:
+        raise ConfigError("--out-of-fold and --predictions are both given; name a --judge, which has them")
+    if asked and allow_leak:
+        raise ConfigError("--out-of-fold and --allow-leak are both given; give one of them")
 
 
 def parse_overrides(given: Sequence[str] | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from votecast.artifacts import settings_path
-from votecast.cli.options import AllowLeak, Draws, Output, ReadOptions, write_settings
+from votecast.cli.options import AllowLeak, Draws, OutOfFoldFlag, Output, ReadOptions, check_out_of_fold, write_settings
 from votecast.cli.screen import Bars, print_facts, print_line, print_prose
 from votecast.cli.summaries import show_reading
 from votecast.errors import ConfigError
@@ -23,6 +23,7 @@ def report(
     predictions: Path | None = None,
     reading: ReadOptions = ReadOptions(),
     allow_leak: AllowLeak = False,
+    out_of_fold: OutOfFoldFlag = False,
     draws: Draws = 200,
     output: Output = Output(),
 ) -> None:
@@ -39,6 +40,7 @@ def report(
 
     if judge is not None and predictions is not None:
         raise ConfigError("--judge and --predictions are both given; give one of them")
+    check_out_of_fold(out_of_fold, allow_leak=allow_leak, predictions=predictions)
     if out.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--out is {out}; a report is a page: name a file that ends in .html")
     output.check(out, settings_path(out))
@@ -66,11 +68,13 @@ def report(
             bars.steps("reading votes", 0, 3)
             votes = read_votes(input, **({"labels": "required"} | reader_numbers(predictor) | reader))
             bars.steps("auditing", 1, 3)
-            audit = audit_judge(predictor, votes, allow_leak=allow_leak, draws=draws, seed=seed)
+            audit = audit_judge(
+                predictor, votes, allow_leak=allow_leak, out_of_fold=out_of_fold, draws=draws, seed=seed
+            )
             named = Path(predictions or judge or "default")
             figures = audit.to_dict()
             page = audit_page(audit, name=(named.resolve() if named.exists() else named).name)
-            settings |= {"allow_leak": allow_leak, "draws": draws}
+            settings |= {"allow_leak": allow_leak, "out_of_fold": out_of_fold, "draws": draws}
             facts = {"judge": {key: figures["judge"][key] for key in ("name", "hash")}}
         bars.steps("writing the page", 2, 3)
         write_page(page, out, overwrite=output.overwrite)

@@ -32,6 +32,7 @@ _LOWER_IS_BETTER = ("log_loss", "brier", "ece")
 _SLICED = ("log_loss", "accuracy")
 _INTERVAL = "95 % interval"
 _FEW_FILES = 5
+_SHOWN_COLUMNS = 10
 
 
 def label_of(metric: str) -> str:
@@ -61,6 +62,9 @@ def show_reading(report: Mapping[str, Any], show: Callable[[str], None] = print_
         show(f"  left out {count:,} rows: {reason}")
     if report.get("quarantined"):
         show(f"  quarantined {report['quarantined']:,} invalid rows in {report['quarantine']}")
+    if ignored := report.get("ignored"):
+        more = f" and {len(ignored) - _SHOWN_COLUMNS:,} more" if len(ignored) > _SHOWN_COLUMNS else ""
+        show(f"  columns that are not used: {', '.join(ignored[:_SHOWN_COLUMNS])}{more}")
     for note in report.get("notes") or []:
         show(f"  note: {note}")
 

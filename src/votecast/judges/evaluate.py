@@ -9,7 +9,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ from votecast.errors import DataError, LeakError
 from votecast.judges.load import load_judge
 from votecast.judges.out_of_fold import calibration_folds, first_ids
 from votecast.judges.predict_batch import judge_notes, reader_numbers, trained_prompts
+from votecast.judges.shared_rows import check_leaks, predict_unseen
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics import Evaluation, evaluate_probabilities
 from votecast.metrics.checks import check_probabilities
@@ -116,6 +117,7 @@ def evaluate(
     seed: int = 0,
     name: str | None = None,
     against: object = None,
+    out_of_fold: bool = False,
 ) -> Evaluation:
     """Measure predictions on votes.
 
@@ -132,6 +134,7 @@ def evaluate(
         seed: Seed of everything drawn.
         name: Name of the judge where the predictions do not bring one.
         against: Another judge, or its predictions, to compare with on the same rows.
+        out_of_fold: Measure rows with prompts that a judge was trained on by its out-of-fold predictions.
 
     Returns:
         Figures with 95 % intervals, slices by length quartile, turns, language and source, null baselines, and notes;
@@ -158,7 +161,7 @@ def evaluate(
     if not len(battles):
         raise DataError("there are no votes to measure on; give at least one row with a vote")
     targets = battles.targets()  # refuses rows without a vote before anything is predicted
-    found = _predictions_of(judge, battles, allow_leak=allow_leak)
+    found = _predictions_of(judge, battles, allow_leak=allow_leak, out_of_fold=out_of_fold)
     if swapped is not None:
         found = found._replace(swapped=swapped)
     groups = vote_clusters(battles, seed) if groups is None else groups
@@ -177,7 +180,7 @@ def evaluate(
     compared = None
     if against is not None:
         try:
-            other = _predictions_of(against, battles, allow_leak=allow_leak)
+            other = _predictions_of(against, battles, allow_leak=allow_leak, out_of_fold=out_of_fold)
         except (DataError, LeakError) as error:
             raise type(error)(f"the judge to compare with: {error}") from error
         compared = _compare(evaluation, battles, groups, found, other)
@@ -265,7 +268,7 @@ class _Found(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def _predictions_of(judge: object, battles: Battles, *, allow_leak: bool) -> _Found:
+def _predictions_of(judge: object, battles: Battles, *, allow_leak: bool, out_of_fold: bool) -> _Found:
     if isinstance(judge, tuple) and len(judge) in (2, 3):
         ids, p, *known = judge
         cited: dict[str, str | None] = dict(*known)
@@ -286,15 +289,18 @@ def _predictions_of(judge: object, battles: Battles, *, allow_leak: bool) -> _Fo
         notes.append("leaks are not checked, and every row counts by itself: the rows have no prompts")
     elif hashes is None:
         notes.append("leaks are not checked: the judge keeps no hashes of its training prompts")
-    elif len(leaks := hashes.check(battles, allow=allow_leak)):
+    elif not out_of_fold and len(leaks := check_leaks(judge, hashes, battles, allow=allow_leak)):
         share = f"{len(leaks)} of {len(battles)} rows have prompts on which the judge was trained"
         notes.append(f"{share} (first ids: {first_ids(battles, leaks)}); the figures flatter it")
     if unknown := judge_notes(judge).get("unknown_prompts"):
         notes.append(f"leaks are checked in part: the training prompts of {', '.join(unknown)} are unknown")
-    p = check_probabilities(judge.predict_proba(battles), "predictions", notes=notes)
-    swapped = check_probabilities(
-        judge.predict_proba(battles.swapped()), "predictions of the swapped order", notes=notes
-    )
+    if out_of_fold and has_texts(battles) and hashes is not None:
+        p, swapped, note = predict_unseen(cast("Judge", judge), battles)
+        notes.append(note)
+    else:
+        p, swapped = judge.predict_proba(battles), judge.predict_proba(battles.swapped())
+    p = check_probabilities(p, "predictions", notes=notes)
+    swapped = check_probabilities(swapped, "predictions of the swapped order", notes=notes)
     return _Found(p, getattr(judge, "name", None), getattr(judge, "hash", None), swapped, tuple(notes))
 
 

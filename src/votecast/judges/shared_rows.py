@@ -1,6 +1,6 @@
 """Find the rows that none of several judges had seen, on which they can be compared and combined.
 
-Ensembles are fitted on them; the leaderboard predicts the votes of its own training file with them.
+Ensembles are fitted on them; the leaderboard and the evaluation predict the votes of a judge's training with them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from scipy.sparse.csgraph import connected_components
 from votecast.calibration import Chain, crossfit_calibrate
 from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
-from votecast.errors import DataError
-from votecast.judges.out_of_fold import OutOfFold, calibration_folds, refuse_seen_votes
+from votecast.errors import DataError, LeakError
+from votecast.judges.out_of_fold import OutOfFold, calibration_folds, first_ids, refuse_seen_votes
+from votecast.judges.predict_batch import trained_prompts
 from votecast.judges.trained import TrainedJudge
-from votecast.types import Bools, Floats, Ints, Probabilities, swap_columns
+from votecast.splits import PromptHashes
+from votecast.types import Bools, Floats, Ints, Judge, Probabilities, swap_columns
 
 _NAMED: Final = 3
 _SAME: Final = 1e-9
@@ -108,6 +110,80 @@ def shared_rows(judges: Mapping[str, TrainedJudge]) -> Shared:
     )
 
 
+def predict_out_of_fold(judge: TrainedJudge, battles: Battles) -> tuple[Probabilities, Probabilities]:
+    """Look up the calibrated out-of-fold predictions of battles, and of the same battles with responses swapped.
+
+    Rows are matched by their texts, in either order of the responses: of several votes on one pair, which training may
+    have aggregated, each gets the prediction of the pair.
+
+    Returns:
+        Two arrays of shape (n, 3), NaN for rows without an out-of-fold prediction.
+
+    Raises:
+        DataError: If the judge is calibrated by groups, or its rows were all refused; see `shared_rows`.
+    """
+    held = shared_rows({judge.name: judge})
+    both = [held.predictions[0], swap_columns(held.predictions[0]) if held.swapped is None else held.swapped[0]]
+    place = {key: (row, 0) for row, key in enumerate(held.content)}
+    if held.swapped_content is not None:
+        place = {key: (row, 1) for row, key in enumerate(held.swapped_content)} | place
+    out = np.full((2, len(battles), 3), np.nan)
+    for row, key in enumerate(battles.content_hashes()):
+        if key in place:
+            found, swapped = place[key]
+            out[0, row], out[1, row] = both[swapped][found], both[1 - swapped][found]
+    return out[0], out[1]
+
+
+def predict_held_out(judge: Judge, battles: Battles, seen: Ints) -> tuple[Probabilities, Probabilities, str]:
+    """Look up the out-of-fold predictions of the rows with prompts that a judge was trained on, in both orders.
+
+    It is cross-prediction (Zrnic & Candès 2024): the rows of every fold are predicted by members that were not trained
+    on them.
+
+    Args:
+        judge: The judge.
+        battles: The battles, n of them.
+        seen: Positions of those with prompts that the judge was trained on.
+
+    Returns:
+        Predictions of the battles and of the swapped battles, shape (n, 3) each, NaN where a row was not seen; and a
+        note.
+
+    Raises:
+        LeakError: If a row was seen and has no out-of-fold prediction.
+    """
+    out = np.full((2, len(battles), 3), np.nan)
+    if isinstance(judge, TrainedJudge) and len(judge.fitted.out_of_fold) and len(seen):
+        out[:, seen] = predict_out_of_fold(judge, battles.take(seen))
+    if len(lost := seen[np.isnan(out[0, seen, 0])]):
+        raise LeakError(
+            f"{len(lost)} of {len(battles)} rows have prompts on which the judge was trained (first ids: "
+            f"{first_ids(battles, lost)}), and its folder holds no out-of-fold predictions of them, so that its "
+            "predictions would look better than they are; remove these rows, or take a judge that was not trained on "
+            "their prompts"
+        )
+    note = (
+        f"{len(seen):,} of {len(battles):,} rows have prompts that the judge was trained on; for these its "
+        "out-of-fold predictions are used, matched by texts"
+    )
+    return out[0], out[1], note
+
+
+def predict_unseen(judge: Judge, battles: Battles) -> tuple[Probabilities, Probabilities, str]:
+    """Predict battles, and the swapped battles, by members that were not trained on their prompts.
+
+    Rows on new prompts are predicted by the judge as it is; returns and errors are those of `predict_held_out`.
+    """
+    hashes = trained_prompts(judge)
+    seen = np.zeros(0, dtype=np.int64) if hashes is None else hashes.overlap(battles)
+    p, swapped, note = predict_held_out(judge, battles, seen)
+    if len(others := np.setdiff1d(np.arange(len(battles)), seen)):
+        rest = battles.take(others)
+        p[others], swapped[others] = judge.predict_proba(rest), judge.predict_proba(rest.swapped())
+    return p, swapped, note
+
+
 def predict_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: int = 0) -> Shared:
     """Let judges, given by label, predict votes that none of them has seen; `seed` is that of the prompt clusters.
 
@@ -136,6 +212,16 @@ def predict_rows(judges: Mapping[str, TrainedJudge], votes: Battles, *, seed: in
         battles=votes,
         swapped_content=votes.swapped().content_hashes(),
     )
+
+
+def check_leaks(judge: object, hashes: PromptHashes, battles: Battles, *, allow: bool) -> Ints:
+    """Raise `LeakError` if rows have prompts on which a judge was trained; return their positions with `allow`."""
+    try:
+        return hashes.check(battles, allow=allow)
+    except LeakError as error:
+        if isinstance(judge, TrainedJudge) and len(judge.fitted.out_of_fold):
+            raise LeakError(f"{error}, or measure its out-of-fold predictions with --out-of-fold") from None
+        raise
 
 
 def seen_prompts(judge: TrainedJudge) -> Bools:

@@ -11,14 +11,12 @@ import numpy as np
 
 from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.text_columns import has_texts
-from votecast.errors import DataError, LeakError
+from votecast.errors import DataError
 from votecast.judges.predict_batch import predict_batch, reader_numbers, trained_prompts
-from votecast.judges.shared_rows import shared_rows
-from votecast.judges.trained import TrainedJudge
+from votecast.judges.shared_rows import predict_held_out
 from votecast.types import Bools, Ints, Judge, Probabilities, Progress
 
 _ROWS_AT_ONCE: Final = 1024
-_NAMED: Final = 5  # ids in a message
 
 
 def predict_battles(judge: Judge, battles: Battles, progress: Progress) -> Probabilities:
@@ -39,7 +37,7 @@ def predict_battles(judge: Judge, battles: Battles, progress: Progress) -> Proba
 def predict_voted(judge: Judge, votes: Battles, progress: Progress) -> tuple[Probabilities, tuple[str, ...]]:
     """Predict voted rows, shape (n, 3), with notes on where the predictions come from.
 
-    Rows with prompts that the judge was trained on get the out-of-fold prediction, matched by id and texts.
+    Rows with prompts that the judge was trained on get the out-of-fold prediction of their texts.
 
     Raises:
         LeakError: If rows have prompts that the judge was trained on, and it has no out-of-fold prediction of them.
@@ -48,25 +46,10 @@ def predict_voted(judge: Judge, votes: Battles, progress: Progress) -> tuple[Pro
     if not len(rows):
         clean = "no voted prompt is among those that the judge was trained on"
         return predict_battles(judge, votes, progress), notes or (clean,)
-    # cross-prediction (Zrnic & Candès 2024): every fold's rows are predicted by members that were not trained on them
-    held = _out_of_fold(judge, votes.take(rows))
-    if (lost := np.flatnonzero(np.isnan(held[:, 0]))).size:
-        first = ", ".join(map(repr, votes.take(rows[lost[:_NAMED]]).ids))
-        raise LeakError(
-            f"{len(lost)} of {len(votes)} voted rows have prompts on which the judge was trained (first ids: {first}), "
-            "and its folder holds no out-of-fold predictions of them, so that its predictions would look better than "
-            "they are. Remove these rows, name a judge that was not trained on their prompts, or rank by the votes "
-            "alone"
-        )
-    out = np.empty((len(votes), 3))
-    out[rows] = held
+    out, _, note = predict_held_out(judge, votes, rows)
     others = np.setdiff1d(np.arange(len(votes)), rows)
     if len(others):
         out[others] = predict_battles(judge, votes.take(others), progress)
-    note = (
-        f"{len(rows):,} of {len(votes):,} voted rows have prompts that the judge was trained on; for these its "
-        "out-of-fold predictions are used, matched by id and texts"
-    )
     return out, (*notes, note)
 
 
@@ -95,21 +78,3 @@ def is_voted_on(votes: Battles, pairs: Battles) -> Bools:
     # rows without texts cannot be distinguished, and repeat none
     again = (any(row) and key in known for row, key in zip(texts, pairs.content_hashes(), strict=True))
     return np.fromiter(again, dtype=np.bool_, count=len(pairs))
-
-
-def _out_of_fold(judge: Judge, battles: Battles) -> Probabilities:
-    """Return calibrated out-of-fold predictions of rows, NaN for rows without one, shape (n, 3)."""
-    out = np.full((len(battles), 3), np.nan)
-    if not isinstance(judge, TrainedJudge) or not len(judge.fitted.out_of_fold):
-        return out
-    if judge.fitted.calibrator.by:
-        raise DataError(
-            f"judge {judge.name!r} is calibrated by {', '.join(judge.fitted.calibrator.by)}, which its out-of-fold "
-            "rows do not name; rank with the judge as it was before, or on votes whose prompts it has not seen"
-        )
-    held = shared_rows({judge.name: judge})
-    place = {key: row for row, key in enumerate(zip(held.ids, held.content, strict=True))}
-    keys = zip(battles.ids, battles.content_hashes(), strict=True)
-    rows = np.array([place.get(key, -1) for key in keys], dtype=np.int64)
-    out[rows >= 0] = held.predictions[0][rows[rows >= 0]]
-    return out

@@ -18,6 +18,7 @@ from votecast.data.text_columns import has_texts
 from votecast.errors import DataError
 from votecast.judges.evaluate import Predictions, vote_clusters
 from votecast.judges.predict_batch import reader_numbers, unknown_prompts
+from votecast.judges.shared_rows import check_leaks, predict_unseen
 from votecast.judges.trained import TrainedJudge
 from votecast.metrics.checks import check_probabilities, check_rows
 from votecast.metrics.intervals import ClusterDraws
@@ -81,7 +82,7 @@ class AuditRows:
 
 
 def predict_audit_rows(
-    judge: Judge | Predictions, votes: object, *, allow_leak: bool, draws: int, seed: int
+    judge: Judge | Predictions, votes: object, *, allow_leak: bool, out_of_fold: bool, draws: int, seed: int
 ) -> AuditRows:
     """Predict the votes in both orders of the responses, once each.
 
@@ -96,9 +97,12 @@ def predict_audit_rows(
     if not len(battles):
         raise DataError("there are no votes to audit on; give at least one row with a vote")
     targets, weights = battles.targets(), battles.weights()
-    leaks, notes = _count_leaks(judge, battles, allow=allow_leak)
+    leaks, notes = _count_leaks(judge, battles, allow=allow_leak or out_of_fold)
     cut, q = None, None
-    if isinstance(judge, Predictions):
+    if out_of_fold and leaks and not isinstance(judge, Predictions):
+        p, swapped, note = predict_unseen(judge, battles)
+        q, leaks, notes = swap_columns(swapped), 0, [*notes, note]
+    elif isinstance(judge, Predictions):
         p = judge.on(battles)
         notes += judge.notes
     elif hasattr(judge, "predict_with_truncation"):  # only votecast's own judges truncate
@@ -106,7 +110,7 @@ def predict_audit_rows(
     else:
         p = judge.predict_proba(battles)
     p = check_rows(targets, p, weights, notes=notes).probabilities
-    if not isinstance(judge, Predictions):
+    if q is None and not isinstance(judge, Predictions):
         q, order_notes = _predict_swapped(judge, battles, p)
         notes += order_notes
     clusters = vote_clusters(battles, seed)
@@ -143,5 +147,5 @@ def _count_leaks(judge: Judge | Predictions, battles: Battles, *, allow: bool) -
     hashes = judge.prompt_hashes if hasattr(judge, "prompt_hashes") else None
     if hashes is None:
         return None, [NO_HASHES]
-    found, unknown = hashes.check(battles, allow=allow), unknown_prompts(judge)
+    found, unknown = check_leaks(judge, hashes, battles, allow=allow), unknown_prompts(judge)
     return len(found), [f"{NO_HASHES}: {', '.join(map(str, unknown))}"] if unknown else []

@@ -38,6 +38,7 @@ def audit_judge(
     votes: object,
     *,
     allow_leak: bool = False,
+    out_of_fold: bool = False,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Audit:
@@ -48,6 +49,7 @@ def audit_judge(
             them. Predictions alone leave the swapped order, truncation and training prompts unknown.
         votes: Path of a file of votes, battles, a frame, or a list of dicts; every row needs a vote or a soft label.
         allow_leak: Continue although the votes share prompts with the training data of the judge.
+        out_of_fold: Audit rows with prompts that the judge was trained on by its out-of-fold predictions.
         draws: Bootstrap samples; 0 for no intervals but those of tested figures.
         seed: Seed of everything random.
 
@@ -77,10 +79,11 @@ def audit_judge(
             f"the judge is {type(judge).__name__}; allowed are a judge, its folder or name, a file of predictions, or "
             "Predictions"
         )
-    rows = predict_audit_rows(judge, votes, allow_leak=allow_leak, draws=draws, seed=seed)
+    rows = predict_audit_rows(judge, votes, allow_leak=allow_leak, out_of_fold=out_of_fold, draws=draws, seed=seed)
     audit, tests = correct_findings(_measure_all(judge, rows, seed))
     logger.debug("audited %s rows with tests: %s", len(rows), tests)
     settings = {"draws": draws, "seed": seed, "level": LEVEL, "allow_leak": allow_leak, "tests": tests}
+    settings |= {"out_of_fold": out_of_fold}
     settings |= {"correction": CORRECTION, "false_marks": FALSE_DISCOVERY_RATE, "least_prompts": LEAST_PROMPTS}
     return replace(audit, settings=settings)
 
