@@ -390,3 +390,12 @@ def test_outside_votes_are_read(outside_votes: Path) -> None:
 def test_invalid_paths_are_refused() -> None:
     with pytest.raises(DataError, match="given as list; allowed is its path"):
         read_votes([{"prompt": "x"}])
+
+
+def test_texts_and_lists_alternate_in_one_column(tmp_path: Path) -> None:
+    prompts: list[Any] = [f"say {i}" if i % 3 else [f"[{i}]", None, "b"] for i in range(200)]
+    rows = [{"prompt": prompt, "response_a": "x", "response_b": ["y"], "winner": "a"} for prompt in prompts]
+    votes = read_votes(write_jsonl(tmp_path / "votes.jsonl", rows))
+    assert votes.column("prompt").to_pylist() == [[p] if isinstance(p, str) else p for p in prompts]
+    assert votes.report is not None
+    assert votes.report.text["prompt"] == "plain"

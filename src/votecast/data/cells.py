@@ -148,7 +148,7 @@ def _parse_lines(lines: pa.Buffer, offsets: NDArray[np.int64], start: int, stop:
     if start == stop or size > _LARGEST_BLOCK or not np.frombuffer(lines, np.uint8)[first : first + size].all():
         return None  # Arrow's reader takes a bare NUL for the end of its input
     try:
-        table = read_json(lines.slice(first, size), _LINES, "error")
+        table = read_json(lines.slice(first, size), _LINES)
     except pa.ArrowException:
         return None
     column = table.column("c")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import json
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -281,9 +282,21 @@ def _take_head(batches: Iterator[RawBatch]) -> tuple[list[pa.Table], Iterator[Ra
             size += batch.table.slice(count, 1).nbytes
             count += 1
         taken.append(batch)
-        head.append(batch.table.slice(0, count))
+        head.append(_texts_apart(batch, count))
         rows += count
     return head, itertools.chain((taken.pop(0) for _ in range(len(taken))), batches)
+
+
+def _texts_apart(batch: RawBatch, count: int) -> pa.Table:
+    """Return the first rows; of a column that mixes texts with lists, whose cells are JSON, the texts alone."""
+    table = batch.table.slice(0, count)
+    for name in batch.encoded:
+        cells = [cell and json.loads(cell) for cell in table.column(name).to_pylist()]
+        if any(isinstance(cell, str) for cell in cells):
+            texts = [cell if isinstance(cell, str) else None for cell in cells]
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, pa.array(texts, pa.large_string()))
+    return table
 
 
 def _strata(battles: Battles) -> pa.ChunkedArray:

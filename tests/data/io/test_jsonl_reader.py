@@ -72,13 +72,35 @@ def test_empty_lines_and_carriage_returns_are_passed_over(path: Path) -> None:
     assert found[0].rows.tolist() == [1, 2]
 
 
-def test_texts_and_lists_in_one_column_get_separate_batches(path: Path) -> None:
-    found = batches(path, '{"a": "x"}\n{"a": null}\n{"a": ["y"]}\n{"a": "z"}\n')
-    assert [(batch.rows.tolist(), batch.table["a"].to_pylist()) for batch in found] == [
-        ([1, 2], ["x", None]),
-        ([3], [["y"]]),
-        ([4], ["z"]),
-    ]
+def test_texts_and_lists_in_one_column_are_kept_as_json(path: Path) -> None:
+    (batch,) = batches(path, '{"a": "x"}\n{"a": null}\n{"a": ["y"]}\n{"a": "[]"}\n{"a": 1}\n')
+    assert (batch.rows.tolist(), batch.encoded) == ([1, 2, 3, 4, 5], {"a"})
+    assert [cell and json.loads(cell) for cell in batch.table["a"].to_pylist()] == ["x", None, ["y"], "[]", 1]
+
+
+def test_types_that_alternate_make_one_batch(path: Path) -> None:
+    values = ["x", ["y"], {"z": 1}, 2]
+    (batch,) = batches(path, "".join(json.dumps({"a": values[n % 4]}) + "\n" for n in range(2000)))
+    assert [json.loads(cell) for cell in batch.table["a"].to_pylist()] == values * 500
+
+
+def test_objects_with_a_new_key_in_each_row_are_kept_as_json(path: Path) -> None:
+    (batch,) = batches(path, "".join(json.dumps({"a": {f"k{n}": n}}) + "\n" for n in range(2000)))
+    assert [json.loads(cell) for cell in batch.table["a"].to_pylist()] == [{f"k{n}": n} for n in range(2000)]
+
+
+def test_a_new_key_in_each_row_is_refused_beyond_a_limit(path: Path) -> None:
+    lines = [json.dumps({f"k{n}": n}) + "\n" for n in range(1001)]
+    assert len(rows(path, "".join(lines[:1000]))) == 1000
+    with pytest.raises(DataError, match="more than 1,000 columns"):
+        rows(path, "".join(lines))
+
+
+def test_keys_are_counted_over_all_blocks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("votecast.data.io.byte_source.BATCH_BYTES", 1024)
+    monkeypatch.setattr(record_blocks, "LEAST_READ", 16)
+    with pytest.raises(DataError, match="more than 1,000 columns"):
+        rows(path, "".join(json.dumps({f"k{n}": "x" * 100}) + "\n" for n in range(1001)))
 
 
 def test_mixed_types_are_kept_as_json(path: Path) -> None:
@@ -165,9 +187,10 @@ def test_every_value_survives(tmp_path_factory: pytest.TempPathFactory, values: 
         patch.setattr(record_blocks, "LEAST_READ", 16)
         found = batches(path, "".join(json.dumps(each) + "\n" for each in values))
     assert [row for batch in found for row in batch.rows] == list(range(1, len(values) + 1))
-    for got, value in zip([row for batch in found for row in batch.table.to_pylist()], values, strict=True):
+    rows = [(row, batch.encoded) for batch in found for row in batch.table.to_pylist()]
+    for (got, encoded), value in zip(rows, values, strict=True):
         for key, cell in value.items():
-            assert _same(got[key], cell)
+            assert json.loads(got[key] or "null") == cell if key in encoded else _same(got[key], cell)
         assert not any(got[key] is not None for key in got if key not in value)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,8 @@ from votecast.data.io.stream import RawBatch, encoding_problem
 MOST_BRACKETS = 500
 """Opening brackets in one line up to which its nesting need not be measured."""
 DEEPEST = 64
+MOST_KEYS = 200
+"""Keys up to which Arrow reads objects: it makes a column of each, as long as the block, however few rows have it."""
 LONE_SURROGATE = "lone surrogate replaced by U+FFFD"
 CONTROL_CHARACTER = "bare control character inside a JSON string kept"
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -36,8 +39,9 @@ class CellError(ValueError):
         self.column = column
 
 
-def read_json(text: bytes | pa.Buffer, schema: pa.Schema | None, unexpected: str = "infer") -> pa.Table:
-    """Parse JSON lines with Arrow, as one block; keys beyond the schema are inferred, ignored or an error."""
+def read_json(text: bytes | pa.Buffer, schema: pa.Schema | None) -> pa.Table:
+    """Parse JSON lines with Arrow, as one block; without a schema types are inferred, keys beyond one are an error."""
+    unexpected = "infer" if schema is None else "error"
     return pa_json.read_json(
         pa.BufferReader(text),
         read_options=pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
@@ -82,40 +86,52 @@ def decode_line(line: bytes) -> tuple[dict[str, object], list[str]]:
     return value, repairs
 
 
-def tables_of(
+def batch_of(
     values: Sequence[dict[str, object]], rows: NDArray[np.int64], repairs: Mapping[str, list[int]]
-) -> Iterator[RawBatch]:
-    """Build tables of consecutive rows; a key that turns from text or number to list or object begins a new one."""
-    start, kinds = 0, dict[str, type]()
+) -> RawBatch:
+    """Build a table of rows; of a column that mixes texts, lists and objects every cell is JSON."""
+    places: dict[str, list[int]] = {}
     for at, value in enumerate(values):
-        found = {
-            key: type(cell) if isinstance(cell, list | dict) else str for key, cell in value.items() if cell is not None
-        }
-        if any(kinds.get(key, kind) is not kind for key, kind in found.items()):
-            yield _batch(values[start:at], rows[start:at], repairs)
-            start, kinds = at, {}
-        kinds |= found
-    if len(values) > start:
-        yield _batch(values[start:], rows[start:], repairs)
-
-
-def _batch(values: Sequence[dict[str, object]], rows: NDArray[np.int64], repairs: Mapping[str, list[int]]) -> RawBatch:
+        for name in value:
+            places.setdefault(name, []).append(at)
     columns, encoded = {}, set()
-    for name in dict.fromkeys(key for value in values for key in value):
-        cells = [value.get(name) for value in values]
+    for name, found in places.items():
+        cells: list[object] = [None] * len(values)  # most keys may be in few rows
+        for at in found:
+            cells[at] = values[at][name]
+        kinds = {
+            type(cells[at]) if isinstance(cells[at], list | dict) else str for at in found if cells[at] is not None
+        }
+        is_nested = bool(kinds - {str})
         try:
+            if is_nested and (len(kinds) > 1 or _has_many_keys(cells)):
+                raise pa.ArrowInvalid("no single type fits")
             columns[name] = pa.array(cells)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-            if any(isinstance(cell, list | dict) for cell in cells):
+            if is_nested:
                 encoded.add(name)
             texts = [
-                cell if cell is None or isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
+                cell
+                if cell is None or (isinstance(cell, str) and not is_nested)
+                else json.dumps(cell, ensure_ascii=False)
                 for cell in cells
             ]
             columns[name] = pa.array(texts, pa.large_string())
-    kept = {kind: [row for row in found if rows[0] <= row <= rows[-1]] for kind, found in repairs.items()}
     table = pa.table(columns) if columns else pa.table({"": pa.nulls(len(values))}).select([])
-    return RawBatch(table, rows, {kind: found for kind, found in kept.items() if found}, frozenset(encoded))
+    return RawBatch(table, rows, repairs, frozenset(encoded))
+
+
+def _has_many_keys(cells: Sequence[object]) -> bool:
+    """Return whether the objects in a column have more keys than an Arrow type should have fields."""
+    keys, waiting = set[str](), list(cells)
+    while waiting and len(keys) <= MOST_KEYS:
+        cell = waiting.pop()
+        if isinstance(cell, dict):
+            keys.update(cell)
+            waiting += cell.values()
+        elif isinstance(cell, list):
+            waiting += (item for item in cell if isinstance(item, list | dict))
+    return len(keys) > MOST_KEYS
 
 
 def _integer(digits: str) -> int | str:
@@ -128,8 +144,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     # Python keeps the last of two equal keys, Arrow refuses them: a vote must not depend on who reads it.
     out = dict(pairs)
     if len(out) < len(pairs):
-        keys = [key for key, _ in pairs]
-        double = next(key for key in keys if keys.count(key) > 1)
+        double = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise CellError(f"the key {double!r} occurs more than once in one object", double)
     return out
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 from collections.abc import Iterable, Iterator
@@ -14,19 +15,22 @@ import pyarrow as pa
 
 from votecast.data.io.byte_source import ByteSource
 from votecast.data.io.json_array import array_blocks
-from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, CellError, decode_line, read_json, tables_of
+from votecast.data.io.json_rows import DEEPEST, MOST_BRACKETS, MOST_KEYS, CellError, batch_of, decode_line, read_json
 from votecast.data.io.record_blocks import RecordBlocks
-from votecast.data.io.stream import BadRow, RawBatch, Reject
+from votecast.data.io.stream import MOST_COLUMNS, BadRow, RawBatch, Reject, too_many_columns
 from votecast.errors import DataError
 
 _EXACT_IN_FLOAT = 2.0**53
+_FIRST_LINES = 16
+"""Lines whose types Arrow infers; later blocks that do not fit are read line by line, and their types added."""
 
 
 def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iterator[RawBatch]]:
     """Read objects, one a line, or all in one array; empty lines are skipped, and lines that are no object rejected.
 
     Columns may differ from batch to batch: a key that no row of a batch has may be missing in it, and a key that holds
-    texts in one and lists in another has the type of each. Integers that no 64-bit integer holds come as text.
+    texts in one and lists in another has the type of each; where one batch has both, its cells are JSON. Integers that
+    no 64-bit integer holds come as text.
 
     Raises:
         DataError: If no line is a row.
@@ -34,7 +38,7 @@ def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iter
     is_array = source.head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
     blocks = array_blocks(source) if is_array else RecordBlocks(source, source.batch_bytes)
     faults: list[BadRow] = []  # the first one, for the message where no line is a row
-    batches = _read_batches(blocks, reject, faults)
+    batches = _read_batches(blocks, source.path, reject, faults)
     first = next(batches, None)
     if first is not None:
         return first.table.schema, itertools.chain([first], batches)
@@ -43,7 +47,9 @@ def read_json_lines(source: ByteSource, reject: Reject) -> tuple[pa.Schema, Iter
     return pa.schema([]), batches
 
 
-def _read_batches(blocks: Iterable[memoryview | bytes], reject: Reject, faults: list[BadRow]) -> Iterator[RawBatch]:
+def _read_batches(
+    blocks: Iterable[memoryview | bytes], path: str, reject: Reject, faults: list[BadRow]
+) -> Iterator[RawBatch]:
     row, known = 1, None
     for block in blocks:
         text = _without_empty_lines(block)
@@ -51,36 +57,67 @@ def _read_batches(blocks: Iterable[memoryview | bytes], reject: Reject, faults: 
         table, known = _parse(text, count, known)
         if table is not None:
             yield RawBatch(table, np.arange(row, row + count, dtype=np.int64))
-        else:
-            yield from _parse_lines(text, row, reject, faults)
+        elif (batch := _parse_lines(text, row, path, reject, faults)) is not None:
+            known = _extended(known, batch)
+            yield batch
         row += count
 
 
 def _parse(text: bytes, count: int, known: pa.Schema | None) -> tuple[pa.Table | None, pa.Schema | None]:
-    """Parse a block with Arrow; None where a line needs a closer look. Also return the schema that is known by now."""
+    """Parse a block with Arrow; None where a line needs a closer look. Also return the types that are known by now."""
     if not count or not _is_plain(text):
         return None, known
     try:
-        try:
-            table = read_json(text, known)
-        except pa.ArrowInvalid:
-            table = read_json(text, None)
-        # Inferred types turn texts into dates and lose a null that opens a list: settle them, then read again.
-        settled = pa.schema([_settled(field) for field in table.schema if not pa.types.is_null(field.type)])
-        if known is None or not settled.equals(known):
-            known = settled
-            table = read_json(text, settled)
+        known = _settled_schema(text) if known is None else known
+        # Arrow does not infer types here: one that sees many keys, or a change, would take time with their square.
+        if known is None or _count_fields(known) > MOST_KEYS:
+            return None, known
+        table = read_json(text, known)
         table.validate(full=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError):
         return None, known
     floats = [column for column in table.columns if pa.types.is_float64(column.type)]
     is_rounded = any((np.abs(column.drop_null().to_numpy()) >= _EXACT_IN_FLOAT).any() for column in floats)
     is_exact = not is_rounded and table.num_rows == count and _nesting(table.schema) <= DEEPEST
-    return table if is_exact else None, known
+    return (table if is_exact else None), known
 
 
-def _parse_lines(text: bytes, first: int, reject: Reject, faults: list[BadRow]) -> Iterator[RawBatch]:
+def _settled_schema(text: bytes) -> pa.Schema | None:
+    """Infer the types of the first lines; None where they have more keys than Arrow should look at."""
+    end = 0
+    for _ in range(_FIRST_LINES):
+        end = text.find(b"\n", end) + 1 or end
+    if text.count(b":", 0, end) > _FIRST_LINES * MOST_KEYS:
+        return None
+    return pa.schema(map(_settled, read_json(text[:end], None).schema))
+
+
+def _extended(known: pa.Schema | None, batch: RawBatch) -> pa.Schema:
+    """Add the types of a batch to those that are known; where none fits both, the newer one is kept."""
+    if known is not None and _count_fields(known) > MOST_KEYS:
+        return known
+    fields = {field.name: field for field in known or ()}
+    for field in batch.table.schema:
+        # Mixed columns are large texts, and are read line by line again.
+        if field.name in batch.encoded or pa.types.is_large_string(field.type):
+            continue
+        both = [pa.schema([each]) for each in (fields.get(field.name, field), field)]
+        fields[field.name] = field
+        with contextlib.suppress(pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            fields[field.name] = pa.unify_schemas(both, promote_options="permissive").field(0)
+    return pa.schema(fields.values())
+
+
+def _count_fields(kind: pa.Schema | pa.DataType) -> int:
+    """Count the keys of objects at any depth."""
+    if isinstance(kind, pa.Schema) or pa.types.is_struct(kind):
+        return sum(1 + _count_fields(field.type) for field in kind)
+    return _count_fields(kind.value_type) if pa.types.is_list(kind) else 0
+
+
+def _parse_lines(text: bytes, first: int, path: str, reject: Reject, faults: list[BadRow]) -> RawBatch | None:
     values, rows, repairs = [], [], dict[str, list[int]]()
+    names = set[str]()
     for row, line in enumerate(io.BytesIO(text), start=first):
         try:
             value, repaired = decode_line(line.rstrip(b"\n"))
@@ -89,11 +126,14 @@ def _parse_lines(text: bytes, first: int, reject: Reject, faults: list[BadRow]) 
             faults.extend([] if faults else [bad])
             reject(bad)
             continue
+        names.update(value)
+        if len(names) > MOST_COLUMNS:
+            raise too_many_columns(path)
         values.append(value)
         rows.append(row)
         for kind in repaired:
             repairs.setdefault(kind, []).append(row)
-    yield from tables_of(values, np.array(rows, dtype=np.int64), repairs)
+    return batch_of(values, np.array(rows, dtype=np.int64), repairs) if rows else None
 
 
 def _without_empty_lines(block: memoryview | bytes) -> bytes:

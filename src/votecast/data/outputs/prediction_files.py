@@ -19,6 +19,7 @@ from votecast.data.io import RawBatch, TableStream, open_table
 from votecast.data.io.stream import shown
 from votecast.data.outputs.score_files import read_ids, read_numbers
 from votecast.data.outputs.table_writer import ResultWriter, container_of, read_settings
+from votecast.data.row_batch import RowBatch
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.types import CLASSES, ROUNDING, SUM_TOLERANCE, Probabilities
 
@@ -271,7 +272,7 @@ def _read_batch(path: str, batch: RawBatch, names: tuple[str, ...]) -> Probabili
     """Return the probabilities of a batch, shape (n, 3), from three columns or from lists or objects in one."""
     if names != ("probabilities",):
         return np.column_stack([read_numbers(path, batch, name, "a probability is needed") for name in names])
-    cells = batch.table.column("probabilities").to_pylist()
+    cells: list[Any] = RowBatch(batch, empty_is_missing=False).values("probabilities")
     out = np.empty((len(cells), len(CLASSES)))
     for at, cell in enumerate(cells):
         shares = [cell.get(name) for name in CLASSES] if isinstance(cell, dict) else cell
