@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from votecast.data.cells import (
     CONTROL_CHARACTER,
     LONE_SURROGATE,
+    PYTHON_STYLE,
     CellError,
     load_json,
     load_turns,
@@ -54,8 +55,10 @@ def test_valid_json_is_read_without_repair(cell: str, turns: list[str | None]) -
     [
         ("", "not JSON"),
         ("plain text", "not JSON"),
-        ("['a']", "not JSON"),
-        ('["a",]', "not JSON"),
+        ("['a", "not JSON"),
+        ("['a', ...]", "not JSON"),
+        (r"['\q']", "not JSON"),
+        (r"[\"a\"]", "its quotes are escaped by backslashes"),
         ('["a"', "not JSON"),
         ('["a"] ["b"]', "not JSON"),
         ('["x"]}\n{"c":["y"]', "not JSON"),
@@ -183,3 +186,21 @@ def test_load_json_names_the_fault() -> None:
         load_json("[" * 10**6)
     with pytest.raises(CellError, match="not JSON"):
         load_json("{")
+
+
+@pytest.mark.parametrize(
+    ("cell", "turns"),
+    [
+        ("['a', None]", ["a", None]),
+        ("""["I can't.", 'He said "no".']""", ["I can't.", 'He said "no".']),
+        (r"['it\'s\n\xe9\u20ac\\']", ["it's\n\xe9\u20ac\\"]),
+        ("['a' 'b'\n \"c's\"]", ["a", "b", "c's"]),  # numpy puts no commas
+        ("array(['a', None], dtype=object)", ["a", None]),
+        ("['a',]", ["a"]),
+    ],
+)
+def test_lists_in_pythons_notation_are_read_and_counted(cell: str, turns: list[str | None]) -> None:
+    assert looks_like_list(cell.encode())
+    found = parse_cells(cells('["before"]', cell))
+    assert found.turns.to_pylist() == [["before"], turns]
+    assert found.repairs == {PYTHON_STYLE: [1]}

@@ -42,7 +42,7 @@ def test_roles_and_contents_of_all_kinds() -> None:
         ({"role": "user"}, "the conversation is an object"),
         (["text"], "message 1 is a string"),
         ([{}], "an object with no keys"),
-        ([{"from": "human", "value": "x"}], "an object with from, value"),
+        ([{"from": "human", "text": "x"}], "an object with from, text"),
         ([{"role": "tool", "content": "x"}], "role 'tool'; allowed are user"),
         ([{"role": None, "content": "x"}], "role None"),
         ([{"role": "user", "content": 7}], "content of message 1 is a number"),

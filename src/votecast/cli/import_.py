@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
-from votecast.cli.options import Flag, Output, Overrides, ReadOptions, parse_overrides
+from votecast.cli.options import Flag, ImportReadOptions, Output, Overrides, parse_overrides
 from votecast.cli.screen import Bars, judge_text, print_facts, print_note
 from votecast.cli.summaries import show_out_of_fold, show_reading
 from votecast.errors import ConfigError
@@ -32,7 +32,7 @@ def import_(
     orders: Literal["both", "shown"] = "both",
     name: str = "imported",
     votes: Path | None = None,
-    reading: ReadOptions = ReadOptions(),
+    reading: ImportReadOptions = ImportReadOptions(),
     output: Output = Output(),
     overrides: Overrides = None,
 ) -> None:

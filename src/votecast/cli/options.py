@@ -51,7 +51,29 @@ Source = Annotated[str, Parameter(converter=_parse_source)]
 
 # Options that have one meaning in all verbs, with their help.
 
-VoteFormat = Literal["auto", "lmsys", "wsdm", "arena", "pairs", "rewardbench", "mtbench", "votecast", "names"]
+VoteFormat = Literal[
+    "auto",
+    "lmsys",
+    "wsdm",
+    "arena",
+    "pairs",
+    "rewardbench",
+    "mtbench",
+    "votecast",
+    "names",
+    "helpsteer3",
+    "helpsteer2",
+    "ppe",
+    "shp",
+    "pku_saferlhf",
+    "webgpt",
+    "judgebench",
+    "alpaca_eval",
+    "llmbar",
+    "nectar",
+    "ultrafeedback",
+    "oasst",
+]
 JudgeName = Annotated[str, Parameter(help="A judge folder, bundled:baseline, or default.")]
 JudgeOrRecipe = Annotated[
     str,
@@ -69,6 +91,10 @@ Precision = Annotated[
         help="Precision of a neural judge: bf16 is faster and rounds; fp16 is for GPUs without bf16, and is checked "
         "against fp32; int8 rounds so much that its log loss should be measured first."
     ),
+]
+LabelNames = Annotated[
+    str | None,
+    Parameter(help="What the labels in the column of the winner mean: 1=a,2=b,0=tie; also both_bad and none."),
 ]
 Draws = Annotated[Count, Parameter(help="Bootstrap samples for the 95 % intervals; 0 omits them.")]
 AllowLeak = Annotated[Flag, Parameter(help="Continue although votes share prompts with the judge's training data.")]
@@ -100,11 +126,17 @@ class _ReadOptions:
     """Read this share of the rows, stratified by label."""
     seed: Count | None = None
     """Seed of everything random."""
+    columns: str | None = None
+    """Columns of the file by ours, where they have other names: prompt=question,response_a=answer_1,winner=label."""
 
     def reader(self, *, overwrite: bool = False) -> dict[str, Any]:
         """Return the options as keywords of `read_votes`."""
         values = {name.removeprefix("input_"): value for name, value in vars(self).items()} | {"overwrite": overwrite}
         values["quarantine"] = self.quarantine and str(self.quarantine)
+        values["columns"] = parse_pairs(self.columns, "--columns") or None
+        for name in ("labels", "vote_labels"):
+            if given := values.pop(name, None):
+                values["label_names"] = parse_pairs(given, f"--{name.replace('_', '-')}")
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -115,6 +147,17 @@ class ReadOptions(_ReadOptions):
 
     format: Annotated[VoteFormat, Parameter(name=["--format", "--input-format"])] = "auto"
     """Format of the file; auto detects it by its columns. names (models and votes alone) is for rank."""
+    labels: LabelNames = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ImportReadOptions(_ReadOptions):
+    """How votes are read by a verb whose --labels are those of a model."""
+
+    format: Annotated[VoteFormat, Parameter(name=["--format", "--input-format"])] = "auto"
+    """Format of the file; auto detects it by its columns."""
+    vote_labels: LabelNames = None
 
 
 @Parameter(name="*")
@@ -124,6 +167,7 @@ class InputReadOptions(_ReadOptions):
 
     input_format: VoteFormat = "auto"
     """Format of the input; auto detects it by its columns."""
+    labels: LabelNames = None
 
 
 @Parameter(name="*")
@@ -262,6 +306,26 @@ def check_out_of_fold(asked: bool, *, allow_leak: bool, predictions: Path | None
         raise ConfigError("--out-of-fold and --predictions are both given; name a --judge, which has them")
     if asked and allow_leak:
         raise ConfigError("--out-of-fold and --allow-leak are both given; give one of them")
+
+
+def parse_pairs(given: str | None, option: str) -> dict[str, str]:
+    """Turn NAME=VALUE,NAME=VALUE into a dict.
+
+    Raises:
+        ConfigError: If a part has no value, or a name is given twice.
+
+    Example:
+        >>> parse_pairs("prompt=question, winner=label", "--columns")
+        {'prompt': 'question', 'winner': 'label'}
+    """
+    found: dict[str, str] = {}
+    for part in given.split(",") if given else ():
+        name, equals, value = (each.strip() for each in part.rpartition("="))
+        if not equals or not value or name in found:
+            why = "is given twice" if name in found else "has no value"
+            raise ConfigError(f"{option} is {given!r}, in which {name or value!r} {why}; write NAME=VALUE,NAME=VALUE")
+        found[name] = value
+    return found
 
 
 def parse_overrides(given: Sequence[str] | None) -> dict[str, str]:

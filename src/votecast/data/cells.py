@@ -9,6 +9,8 @@ and inside a string a bare line feed is refused, so that as many rows as cells m
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -24,6 +26,18 @@ from votecast.data.io.json_rows import CellError as CellError
 _OPENING, _CLOSING, _NOTHING = (pa.scalar(text, pa.large_string()) for text in ('{"c":', "}\n", ""))
 _LINES = pa.schema([("c", TURNS)])
 _LARGEST_BLOCK = 2**31 - 2
+PYTHON_STYLE = "list in Python's notation read as a list"
+_PYTHON_TOKEN = re.compile(
+    r"""(?P<space>\s+)|(?P<string>'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")|(?P<word>\b(?:None|True|False|null|true|false)\b)"""
+    r"""|(?P<array>array\(\[)|(?P<end>\]\s*,\s*dtype=[\w.<>']+\)|\]\))|(?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)"""
+    r"""|(?P<mark>[\[\]{}(),:])""",
+    re.DOTALL,
+)
+_PYTHON_WORDS = {"None": "null", "True": "true", "False": "false", "null": "null", "true": "true", "false": "false"}
+_BRACKETS = {"array": "[", "end": "]", "(": "[", ")": "]"}
+_PYTHON_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
+_PYTHON_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "\n": "", "0": "\0"}
+_ESCAPED_QUOTE = re.compile(r"""\s*\[\s*\\""")
 _EDGE = 1 << 16
 _RUN = 64
 TEXT_OR_LIST = "allowed is text or a list of texts and nulls"
@@ -83,7 +97,65 @@ def load_json(text: str) -> tuple[object, set[str]]:
     except RecursionError:
         raise CellError("the JSON is nested too deeply to be read") from None
     except ValueError as error:
-        raise CellError(f"the cell is not JSON ({error})") from None
+        value = _load_python(text)
+        if value is not None:
+            return value, {PYTHON_STYLE}
+        escaped = _ESCAPED_QUOTE.match(text) is not None
+        cure = "; its quotes are escaped by backslashes: write CSV with doubled quotes, or Parquet" if escaped else ""
+        raise CellError(f"the cell is not JSON ({error}){cure}") from None
+
+
+def _load_python(text: str) -> object:
+    """Decode a list or dict in the notation of Python or numpy; None for anything else."""
+    rewritten = _python_to_json(text)
+    try:
+        return None if rewritten is None else json.loads(rewritten)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _python_to_json(text: str) -> str | None:
+    r"""Rewrite lists and dicts in the notation of Python or numpy as JSON, token by token; None for anything else.
+
+    Example:
+        >>> _python_to_json("['a', None]"), _python_to_json("['it' \"isn't\"]"), _python_to_json("[laughs]")
+        ('["a",null]', '["it","isn\'t"]', None)
+    """
+    if text.lstrip()[:1] not in ("[", "{", "(") and not text.lstrip().startswith("array("):
+        return None
+    found: list[str] = []
+    place = 0
+    while place < len(text):
+        match = _PYTHON_TOKEN.match(text, place)
+        if match is None:
+            return None
+        place = match.end()
+        kind, token = str(match.lastgroup), match[0]
+        if kind == "space":
+            continue
+        if kind == "string":
+            try:
+                token = json.dumps(_PYTHON_ESCAPE.sub(_unescape, token[1:-1]))
+            except KeyError:  # an escape that Python does not write
+                return None
+        elif kind == "word":
+            token = _PYTHON_WORDS[token]
+        token = _BRACKETS.get(kind, _BRACKETS.get(token, token))
+        if token in ("]", "}") and found and found[-1] == ",":
+            found.pop()  # Python allows a last comma
+        # numpy puts no comma between values
+        if found and found[-1] not in ("[", "{", ",", ":") and token not in ("]", "}", ",", ":"):
+            found.append(",")
+        found.append(token)
+    return "".join(found)
+
+
+def _unescape(match: re.Match[str]) -> str:
+    code = match[0][1:]
+    if code[0] in "xuU":
+        number = int(code[1:], 16)
+        return chr(number) if number <= sys.maxunicode else "\ufffd"
+    return _PYTHON_ESCAPES[code]
 
 
 def mend(text: str, repairs: set[str]) -> str:
@@ -129,12 +201,15 @@ def json_kind(value: object) -> str:
 
 
 def looks_like_list(cell: memoryview | bytes) -> bool:
-    """Return whether a cell is a JSON list of strings and nulls; of a cell over 64 KiB only the ends are checked."""
+    """Return whether a cell is a list of strings and nulls, as JSON or in Python's notation.
+
+    Of a cell over 64 KiB only the ends are checked.
+    """
     head, tail = bytes(cell[:_EDGE]).lstrip(), bytes(cell[-_EDGE:]).rstrip()
-    if not (head.startswith(b"[") and tail.endswith(b"]")):
+    if not (head.startswith((b"[", b"array([")) and tail.endswith((b"]", b")"))):
         return False
     if len(cell) > _EDGE:
-        return head[1:].lstrip()[:1] in (b'"', b"n")
+        return head[1:].lstrip()[:1] in (b'"', b"'", b"n", b"N")
     try:
         turns, _ = load_json(bytes(cell).decode("utf-8", "replace"))
     except CellError:

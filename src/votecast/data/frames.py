@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from votecast.data.battles import TEXT_COLUMNS, TURNS, Battles
-from votecast.data.formats import FormatOptions, find_format
+from votecast.data.formats import KNOWN_COLUMNS, FormatOptions, StandardNames, find_format
 from votecast.data.io import RawBatch
 from votecast.data.labels import BOTH_BAD, read_both_bad
 from votecast.data.reader import HEAD_ROWS
@@ -66,13 +66,20 @@ def _read_frame(frame: Any, *, ranking: bool) -> Battles:
             f"{_NAME} has a column whose cells are of several kinds ({detail}); give every cell the same kind"
         ) from error
     table = table.select([name for name in table.column_names if not name.startswith(_PANDAS_INDEX)])
+    names = StandardNames(KNOWN_COLUMNS)
+    table = table.rename_columns(names.rename(table.column_names))
     source = find_format(_NAME, table.column_names, [table.slice(0, HEAD_ROWS)], FormatOptions(ranking=ranking))
-    batch = RowBatch(RawBatch(table, np.arange(1, len(table) + 1)), empty_is_missing=False)
+    batch = RowBatch(RawBatch(table, np.arange(1, len(table) + 1)), empty_is_missing=False, given_names=names.given)
     columns = source.read(batch) if len(table) else dict.fromkeys(TEXT_COLUMNS, pa.nulls(0, TURNS))
     if batch.faults:
         raise DataError(min(batch.faults.values(), key=lambda bad: bad.row).message(_NAME))
     for kind, rows in batch.repairs.items():
         logger.warning("%s: %s, in %d of %d rows", _NAME, kind, len(rows), len(table))
+    if len(batch.origins) != len(table) or (batch.origins != np.arange(len(table))).any():
+        raise DataError(
+            f"{_NAME} has rows that make several battles or none; write it to a file, and read that with "
+            "votecast.read_votes"
+        )
     keep = [f.name for f in table.schema if f.name not in source.known and not pa.types.is_nested(f.type)]
     if ranking:
         columns[BOTH_BAD], keep = read_both_bad(batch, columns.get("winner")), [*keep, BOTH_BAD]

@@ -12,6 +12,8 @@ from votecast.data.cells import CellError, json_kind, mend
 
 SYSTEM_LEFT_OUT = "system message left out of the prompt"
 
+_MESSAGE_KEY = re.compile(rb"""["'](role|from)["']\s*:""")
+
 Message = tuple[str, str | None]
 """A role, "user" or "assistant", and a text."""
 
@@ -23,14 +25,16 @@ _ROLES = {
     "gpt": "assistant",
     "model": "assistant",
     "bot": "assistant",
+    "chatgpt": "assistant",
     "system": "system",
     "developer": "system",
 }
+_NAMES = (("role", "content"), ("from", "value"))
 _SPEAKER = re.compile(r"(?:^\s*|\n\n)(Human|Assistant):(?: |(?=\n|$))")
 
 
 def read_messages(value: object, repairs: set[str]) -> list[Message]:
-    """Read a conversation given as a list of objects with role and content; system messages are left out.
+    """Read a conversation of objects with role and content, or from and value; system messages are left out.
 
     Args:
         value: The list; a content is a text, null, or a list of typed parts whose texts are joined by an empty line.
@@ -43,14 +47,16 @@ def read_messages(value: object, repairs: set[str]) -> list[Message]:
         raise CellError(f"the conversation is {json_kind(value)}; allowed is a list of messages with role and content")
     messages = []
     for number, message in enumerate(value, start=1):
-        if not isinstance(message, dict) or not {"role", "content"} <= set(message):
+        names = next((names for names in _NAMES if isinstance(message, dict) and set(names) <= set(message)), None)
+        if names is None:
             is_dict = isinstance(message, dict)
             what = f"an object with {', '.join(map(str, message)) or 'no keys'}" if is_dict else json_kind(message)
             raise CellError(f"message {number} is {what}; allowed are objects with role and content")
-        role = _ROLES.get(str(message["role"]).lower())
+        speaker, text = (message[name] for name in names)
+        role = _ROLES.get(str(speaker).lower())
         if role is None:
-            raise CellError(f"message {number} has the role {message['role']!r}; allowed are {', '.join(_ROLES)}")
-        content = _content(message["content"], number, repairs)
+            raise CellError(f"message {number} has the role {speaker!r}; allowed are {', '.join(_ROLES)}")
+        content = _content(text, number, repairs)
         if role == "system":
             repairs.add(SYSTEM_LEFT_OUT)
         else:
@@ -71,12 +77,38 @@ def read_transcript(text: str) -> list[Message]:
 
 def looks_like_messages(cell: memoryview | bytes) -> bool:
     """Return whether a text begins as a JSON list of messages does."""
-    return bytes(cell[:256]).lstrip()[:1] == b"[" and b'"role"' in bytes(cell[:4096])
+    head = bytes(cell[:4096])
+    return head.lstrip()[:1] == b"[" and _MESSAGE_KEY.search(head) is not None
 
 
 def looks_like_transcript(text: str) -> bool:
     """Return whether a text begins as a transcript does."""
     return re.match(r"\s*(Human|Assistant):", text) is not None
+
+
+def join_talks(prompt: Sequence[Message], answer: Sequence[Message]) -> list[Message]:
+    """Join a prompt with an answer that perhaps repeats it, whole, up to spaces, or its last turn alone.
+
+    Raises:
+        CellError: If the answer is a conversation whose user turns are others than the prompt.
+
+    Example:
+        >>> talk = [("user", "Hi"), ("assistant", "Hello!"), ("user", "Why?"), ("assistant", "Because.")]
+        >>> join_talks([("user", " Why? ")], talk) == talk == join_talks(talk[:3], talk[3:])
+        True
+    """
+    asked, repeated = _spoken(turns_of(prompt, "user")), _spoken(turns_of(answer, "user"))
+    if not asked or not repeated:
+        return [*prompt, *answer]
+    if repeated[: len(asked)] == asked or repeated[-len(asked) :] == asked:
+        return list(answer)
+    if prompt[-1][0] == "assistant" and answer[0][0] == "user":
+        return [*prompt, *answer]
+    raise CellError("the prompt is not among the user's turns of the conversation; give one of the two")
+
+
+def _spoken(turns: Sequence[str | None]) -> list[str]:
+    return [" ".join((turn or "").split()) for turn in turns]
 
 
 def turns_of(messages: Sequence[Message], role: str) -> list[str | None]:

@@ -9,8 +9,9 @@ import contextlib
 import functools
 import itertools
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from votecast.data.battles import Battles
-from votecast.data.formats import FORMATS, FormatOptions, VoteFormat, find_format
+from votecast.data.formats import FORMATS, KNOWN_COLUMNS, FormatOptions, StandardNames, VoteFormat, find_format
 from votecast.data.io import BadRow, RawBatch, TableStream, open_table
 from votecast.data.labels import BOTH_BAD, read_both_bad
 from votecast.data.row_batch import RowBatch
@@ -56,6 +57,9 @@ class VoteReader:
         seed: Seed of the sample, and of the sides of chosen and rejected answers.
         labels: "required" makes a row without a vote bad, "ignored" does not look at votes.
         keep: Further columns to carry along, as text.
+        columns: Columns of the file by ours, where they have other names, such as {"prompt": "question"}.
+        label_names: What the labels in the column of the winner mean, such as {"1": "a", "2": "b", "0": "tie"}; allowed
+            are a, b, tie, both_bad and none.
         numbers: Further columns to carry along, as numbers; a row where one is not a finite number is a bad row. A file
             that has them, and ids, needs no texts.
         both_bad: Whether a further column `both_bad` marks ties that were votes against both answers.
@@ -95,6 +99,8 @@ class VoteReader:
         seed: int = 0,
         labels: str = "optional",
         keep: Sequence[str] = (),
+        columns: Mapping[str, str] | None = None,
+        label_names: Mapping[str, str] | None = None,
         numbers: Sequence[str] = (),
         both_bad: bool = False,
         ranking: bool = False,
@@ -121,7 +127,16 @@ class VoteReader:
         self.report = ReadReport(path=self._name)
         self._path, self._bad_rows, self._quarantine = path, bad_rows, quarantine
         self._format = format
-        self._options = FormatOptions(text=text, labels=labels, seed=seed, numbers=tuple(numbers), ranking=ranking)
+        self._options = FormatOptions(
+            text=text,
+            labels=labels,
+            seed=seed,
+            numbers=tuple(numbers),
+            columns=tuple((columns or {}).items()),
+            label_names=tuple((label_names or {}).items()),
+            ranking=ranking,
+        )
+        self._names = StandardNames(KNOWN_COLUMNS, columns, label_names, (*keep, *numbers))
         self._limit = limit
         self._sample = sample
         self._keep = (*keep, *numbers)
@@ -142,13 +157,15 @@ class VoteReader:
             self._stream = stream
             is_large = stream.is_large and not self._lean
             raw = threads.enter_context(contextlib.closing(_read_ahead(stream))) if is_large else iter(stream)
-            head, raw = _take_head(raw)
+            head, raw = _take_head(map(self._names.apply, raw))
             source = self._find_format(stream, head)
             del head
             convert = functools.partial(self._convert, source=source, checks=checks, release=not is_large)
             # `map` releases each batch when it is converted; a generator expression would hold it.
             is_csv = stream.container in ("csv", "tsv")
-            batches: Iterator[RowBatch] = map(functools.partial(RowBatch, empty_is_missing=is_csv), raw)
+            raw = itertools.chain.from_iterable(_slices(batch, source.rows_at_once) for batch in raw)
+            make_batch = functools.partial(RowBatch, empty_is_missing=is_csv, given_names=self._names.given)
+            batches: Iterator[RowBatch] = map(make_batch, raw)
             for battles in map(convert, _parse_ahead(batches, source) if is_large else batches):
                 if sample is not None:
                     battles = Battles(battles.table.filter(pa.array(sample.choose(_strata(battles)))))
@@ -177,12 +194,13 @@ class VoteReader:
         """
         ignored: list[BadRow] = []  # reported when the file is read
         with open_table(self._path, on_bad_row=ignored.append, lean=True, name=self._given_name) as stream:
-            self._find_format(stream, _take_head(iter(stream))[0])
+            self._find_format(stream, _take_head(map(self._names.apply, stream))[0])
         self.report = ReadReport(path=self._name)
 
     def _find_format(self, stream: TableStream, head: Sequence[pa.Table]) -> VoteFormat:
         """Find the format by the first rows, and begin the report."""
-        names = stream.names
+        names = self._names.rename(stream.names)
+        self._names.check(stream.names, stream.path)
         if open_ended := stream.container == "jsonl":  # the columns with a value in the first rows
             tables = [(table, name) for table in head for name in table.column_names]
             names = list(dict.fromkeys(name for table, name in tables if table[name].null_count < len(table)))
@@ -297,6 +315,18 @@ def _texts_apart(batch: RawBatch, count: int) -> pa.Table:
             place = table.column_names.index(name)
             table = table.set_column(place, name, pa.array(texts, pa.large_string()))
     return table
+
+
+def _slices(batch: RawBatch, rows: int | None) -> Iterator[RawBatch]:
+    """Divide a batch into parts of so many rows."""
+    if rows is None or len(batch.table) <= rows:
+        yield batch
+        return
+    for start in range(0, len(batch.table), rows):
+        numbers = batch.rows[start : start + rows]
+        here = set(numbers.tolist())
+        repairs = {kind: [row for row in found if row in here] for kind, found in batch.repairs.items()}
+        yield replace(batch, table=batch.table.slice(start, rows), rows=numbers, repairs=repairs)
 
 
 def _strata(battles: Battles) -> pa.ChunkedArray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 
@@ -34,6 +34,7 @@ class RowBatch:
 
     Args:
         batch: The rows as the container holds them.
+        given_names: What columns are called in the file, where they were renamed; messages say so.
         empty_is_missing: Whether an empty text is a missing value, as in CSV, which cannot tell the two apart.
 
     Attributes:
@@ -46,7 +47,9 @@ class RowBatch:
         repairs_before: Numbers of the rows that the container repaired, by kind.
     """
 
-    def __init__(self, batch: RawBatch, *, empty_is_missing: bool) -> None:
+    def __init__(
+        self, batch: RawBatch, *, empty_is_missing: bool, given_names: Mapping[str, str] | None = None
+    ) -> None:
         self.table = batch.table
         self.rows = batch.rows
         self.encoded = batch.encoded
@@ -56,6 +59,7 @@ class RowBatch:
         self.left_out: dict[int, str] = {}
         self.origin: NDArray[np.int64] | None = None
         self.repairs: dict[str, list[int]] = {}
+        self._given_names = given_names or {}
         self._empty_is_missing = empty_is_missing
         self._parsing: dict[str, Future[cells.ParsedCells]] = {}
 
@@ -68,6 +72,7 @@ class RowBatch:
     def fault(self, position: int, column: str, value: object, reason: str) -> None:
         """Note that a row is bad."""
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        column = self._given_names.get(column, column)
         self.faults.setdefault(position, BadRow(int(self.rows[position]), column, text, reason))
 
     def fault_missing(self, position: int, column: str) -> None:
@@ -178,12 +183,13 @@ class RowBatch:
                 texts = _replaced(column, self._missing(column), "[]")
                 self._parsing[name] = _parsers().submit(cells.parse_cells, texts)
 
-    def turns(self, name: str, mode: str) -> pa.Array:
+    def turns(self, name: str, mode: str, *, is_guess: bool = False) -> pa.Array:
         """Return a column of turns as list<large_string>; bad rows are noted, and null or empty.
 
         Args:
             name: The column.
             mode: "json" where texts are JSON lists; otherwise a text is one turn.
+            is_guess: Whether the mode follows from other rows: then a plain text that looks like a list is a fault.
         """
         column = self._column(name)
         kind = column.type
@@ -198,6 +204,8 @@ class RowBatch:
         if holds_text:
             return column
         if mode != "json":
+            if is_guess:
+                self._fault_lists(name, column)
             return pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column, type=TURNS)
         missing = self._missing(column, name)
         parsing = self._parsing.get(name)
@@ -208,6 +216,15 @@ class RowBatch:
             self.repairs.setdefault(repair, []).extend(positions)
         return found.turns
 
+    def _fault_lists(self, name: str, column: pa.LargeStringArray) -> None:
+        suspects = pc.match_substring_regex(column, r"^\s*(\[|array\()").fill_null(False)
+        for position in np.flatnonzero(suspects.to_numpy(zero_copy_only=False)).tolist():
+            if cells.looks_like_list(memoryview(column[position].as_buffer())):
+                reason = (
+                    "it looks like a list of turns and other rows are plain text; say which with --text json or plain"
+                )
+                self.fault(position, name, column[position].as_py(), reason)
+
     def _turns_one_by_one(self, name: str, mode: str) -> pa.Array:
         """Read a column that no single Arrow type holds: texts in some rows, lists in others."""
         turns: list[list[str | None]] = []
@@ -217,7 +234,12 @@ class RowBatch:
             try:
                 if value is None:
                     raise cells.CellError(f"the value is missing; every row needs a {name}")
-                if isinstance(value, str) and mode == "json":
+                # beside lists of JSON a text is one turn, unless it is a list itself
+                if (
+                    isinstance(value, str)
+                    and mode == "json"
+                    and cells.looks_like_list(value.encode("utf-8", "replace"))
+                ):
                     lists, repairs = cells.load_turns(value)
                 elif isinstance(value, str):
                     lists = [cells.mend(value, repairs)]

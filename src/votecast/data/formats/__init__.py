@@ -11,18 +11,29 @@ from typing import Final
 import pyarrow as pa
 
 from votecast.data.battles import TEXT_COLUMNS
-from votecast.data.formats.base import FormatOptions, VoteFormat, text_cells
-from votecast.data.formats.conversations import Arena, ChosenRejected, MtBench, RewardBench
+from votecast.data.formats.answer_pairs import ChosenRejected, RewardBench
+from votecast.data.formats.base import ANONYMOUS, FormatOptions, VoteFormat, text_cells
+from votecast.data.formats.column_names import LABEL_NAMES, StandardNames, propose_options
+from votecast.data.formats.conversations import Arena, MtBench
 from votecast.data.formats.plain import Lmsys, Names, Numbers, Votecast, Wsdm
+from votecast.data.formats.public_sets import PUBLIC_SETS, PublicSet
 from votecast.data.labels import ONE_HOT
 from votecast.errors import ConfigError, DataError
 
-__all__ = ["FORMATS", "FormatOptions", "VoteFormat", "find_format"]
+__all__ = ["FORMATS", "KNOWN_COLUMNS", "FormatOptions", "StandardNames", "VoteFormat", "find_format"]
 
-FORMATS: dict[str, type[VoteFormat]] = {
-    kind.name: kind for kind in (Lmsys, Wsdm, Arena, ChosenRejected, RewardBench, MtBench, Votecast)
-}
+_KINDS: tuple[type[VoteFormat], ...] = (
+    *(Lmsys, Wsdm, Arena, ChosenRejected, RewardBench, MtBench, Votecast),
+    *PUBLIC_SETS,
+)
+_ALL_KINDS: tuple[type[VoteFormat], ...] = (*_KINDS, Names, Numbers)
+FORMATS: dict[str, type[VoteFormat]] = {kind.name: kind for kind in _KINDS}
 """The formats by name."""
+
+KNOWN_COLUMNS = frozenset(
+    name for kind in _ALL_KINDS for name in (*kind.needs, *kind.takes, *kind.label_columns, ANONYMOUS)
+)
+"""The columns that some format reads."""
 
 _ONLY_RANKED: Final = (
     "models and votes without texts serve `votecast rank` only, and here prompts and answers are needed"
@@ -45,6 +56,8 @@ def find_format(
         ConfigError: If there is no such format, or it is only for leaderboards and this is none.
         DataError: If the columns are not those of the format, of any format, or votes are required and there are none.
     """
+    if reason := _explain_shape(names, head):
+        raise DataError(f"{path}: {reason}")
     kinds: dict[str, type[VoteFormat]] = FORMATS | {Names.name: Names}
     if wanted == Names.name and not options.ranking:
         raise ConfigError(f"{path}: the format {wanted} does not fit: {_ONLY_RANKED}")
@@ -55,16 +68,27 @@ def find_format(
         kind = Names
     missing = [name for name in kind.needs if name not in names] if kind else []
     if kind is None or missing:
-        raise DataError(f"{path}: {_explain(names, missing, wanted, options)}")
+        raise DataError(f"{path}: {_explain(names, missing, wanted, options, head)}")
     found = kind(names, head, options)
+    if found.unread and not options.columns:
+        raise DataError(
+            f"{path}: the columns {', '.join(found.unread)} seem to belong to the prompt and are not read; name the "
+            f"column of the prompt, as in --columns prompt={found.unread[0]}, or remove the others"
+        )
     given = [name for name in found.label_columns if name in found.uses]
     if isinstance(found, Lmsys) and found.reads_labels and len(given) < len(ONE_HOT):
         lacking = ", ".join(name for name in ONE_HOT if name not in given)
         raise DataError(f"{path}: the columns {lacking} are missing beside {', '.join(given)}; votes need all three")
+    if options.label_names and not ({"winner"} & set(found.label_columns)):
+        raise ConfigError(
+            f"labels are named, and the format {found.name} has no column winner; name the column, as in --columns "
+            "winner=COLUMN"
+        )
     if options.labels == "required" and not found.has_labels:
         raise DataError(
             f"{path} holds no votes; the format {found.name} has them in {', '.join(found.label_columns)}: add the "
-            "columns, or give a file with votes"
+            f"columns, name the one that has them (--columns winner={_label_column(names) or 'COLUMN'}), or give a "
+            "file with votes"
         )
     return found
 
@@ -80,19 +104,62 @@ def _by_columns(names: set[str], head: Sequence[pa.Table], open_ended: bool) -> 
         return Votecast if open_ended or lists or names & {"probabilities", "winner", "weight"} else Lmsys
     if names >= set(MtBench.needs) and not names & _ARENA_ONLY:
         return MtBench
-    return next((kind for kind in (Arena, RewardBench, ChosenRejected) if names >= set(kind.needs)), None)
+    # a ranking of many answers is read where no answer is chosen
+    of_many = [kind for kind in PUBLIC_SETS if kind.layout.read_ranked is not None]
+    of_two = [kind for kind in PUBLIC_SETS if kind not in of_many]
+    kinds: list[type[VoteFormat]] = [Arena, *of_two, RewardBench, ChosenRejected, *of_many]
+    return next((kind for kind in kinds if names >= set(kind.needs)), None)
 
 
-def _explain(names: Sequence[str], missing: Sequence[str], wanted: str, options: FormatOptions) -> str:
+def _label_column(names: Sequence[str]) -> str | None:
+    """Return a column that seems to hold votes."""
+    return next((name for name in names if LABEL_NAMES.search(name) and name not in KNOWN_COLUMNS), None)
+
+
+def _explain(
+    names: Sequence[str], missing: Sequence[str], wanted: str, options: FormatOptions, head: Sequence[pa.Table]
+) -> str:
     """Compose the message for columns that fit no format, or not the one that is wanted."""
     by_columns: dict[tuple[str, ...], list[str]] = {}
     for kind in FORMATS.values():
-        by_columns.setdefault(kind.needs, []).append(kind.name)
+        if not issubclass(kind, PublicSet):
+            by_columns.setdefault(kind.needs, []).append(kind.name)
     reads = "; ".join(f"{', '.join(needs)} ({', '.join(kinds)})" for needs, kinds in by_columns.items())
+    reads += f"; and the public sets {', '.join(kind.name for kind in PUBLIC_SETS)}"
     given = set(names)
     is_ranked = given >= set(Names.needs) and given & set(Names.label_columns) and not given & set(TEXT_COLUMNS)
-    why = f"no format fits its columns ({_ONLY_RANKED if is_ranked else 'rename them, or convert the file'})"
+    cure = propose_options(names, head) or "name them: --columns prompt=...,response_a=...,response_b=...,winner=..."
+    why = f"no format fits its columns ({_ONLY_RANKED if is_ranked else cure})"
     if missing:
         why = f"the columns {', '.join(missing)} are missing for the format {wanted}"
     more = "; for a leaderboard model_a, model_b and the vote suffice" if options.ranking and not missing else ""
     return f"{why}; it has {', '.join(names) or 'none'}, and votecast reads {reads}{more}"
+
+
+def _explain_shape(names: Sequence[str], head: Sequence[pa.Table]) -> str | None:
+    """Name files that hold one answer a row, or a whole table in one object."""
+    given = set(names)
+    if given >= {"message_id", "text", "role"}:
+        return (
+            "its rows are single messages of conversation trees, and a row must hold a pair; give the file of trees "
+            "(message_tree_id, prompt with replies)"
+        )
+    if given >= {"columns", "data"} or given >= {"schema", "data"}:
+        return _PANDAS.format("split" if "columns" in given else "table")
+    first = head[0].slice(0, 1).to_pylist()[0] if head and len(head[0]) else {}
+    cells = [cell for cell in first.values() if cell is not None]
+    if cells and all(isinstance(cell, dict) for cell in cells):
+        if all(key.isdigit() for key in cells[0]):
+            return _PANDAS.format("columns")
+        if all(name.isdigit() for name in names):
+            return _PANDAS.format("index")
+    rows = [name for name, cell in first.items() if isinstance(cell, list) and cell and isinstance(cell[0], dict)]
+    if len(names) == 1 and rows:
+        return f"its rows stand inside one object, in {rows[0]!r}; write that list alone, or one object a line"
+    return None
+
+
+_PANDAS: Final = (
+    "it is one object with a whole table, as pandas writes with orient={!r}; write one object a row, as "
+    'DataFrame.to_json(path, orient="records", lines=True) does'
+)

@@ -37,6 +37,8 @@ class FormatOptions:
     labels: str = "optional"  # or "required" or "ignored"
     seed: int = 0  # of the sides on which chosen and rejected answers are shown
     numbers: tuple[str, ...] = ()  # columns with which a file needs no texts
+    columns: tuple[tuple[str, str], ...] = ()  # names of the file by ours
+    label_names: tuple[tuple[str, str], ...] = ()  # classes by the labels of the file
     ranking: bool = False  # for a leaderboard, a file that names the models needs no texts
 
 
@@ -57,6 +59,7 @@ class VoteFormat:
         has_labels: Whether the file can hold votes.
         reads_labels: Whether votes are read.
         notes: Remarks for the reader of the report.
+        unread: Columns that seem to belong to the prompt, and are not read: a file with them is refused.
     """
 
     name: ClassVar[str]
@@ -65,6 +68,10 @@ class VoteFormat:
     label_columns: ClassVar[tuple[str, ...]] = ("winner",)
     text_columns: ClassVar[tuple[str, ...]] = TEXT_COLUMNS
     """The columns whose cells are texts or conversations."""
+    is_plain: ClassVar[bool] = False
+    """Whether texts are known to be plain: then one that looks like a list is a text as it stands."""
+    rows_at_once: ClassVar[int | None] = None
+    """Rows that are converted at a time, where a row may make many battles."""
     always_voted: ClassVar[bool] = False
     """Whether every row is a vote by its nature."""
 
@@ -74,6 +81,7 @@ class VoteFormat:
         self.uses = [name for name in names if name in self.known]
         self.text = {name: self.mode(name, head) for name in self.text_columns if name in self.uses}
         self.notes: list[str] = []
+        self.unread: list[str] = []
         self.spellings: dict[str, str] = {}  # of models: the first of each, by its lower case
         self.has_labels = self.always_voted or any(name in self.uses for name in self.label_columns)
         self.reads_labels = self.has_labels and options.labels != "ignored"
@@ -113,10 +121,15 @@ class VoteFormat:
 
     def convert(self, batch: RowBatch) -> Columns:
         """Convert a batch to the columns of battles; what is wrong with a row is noted in the batch."""
-        columns = {name: batch.turns(name, self.text.get(name, LIST)) for name in TEXT_COLUMNS}
+        columns = {name: self.turns(batch, name) for name in TEXT_COLUMNS}
         batch.fault_blank(TEXT_COLUMNS)
         labels = self.labels(batch) if self.reads_labels else {}
         return columns | self.named_columns(batch) | self.ids(batch) | labels
+
+    def turns(self, batch: RowBatch, name: str) -> pa.Array:
+        """Return a column of texts as lists of turns."""
+        is_guess = self.options.text == "auto" and not self.is_plain
+        return batch.turns(name, self.text.get(name, LIST), is_guess=is_guess)
 
     def labels(self, batch: RowBatch) -> Columns:
         """Return the votes of the rows."""

@@ -33,6 +33,7 @@ class Wsdm(VoteFormat):
     """The files of the WSDM cup: `winner` is model_a or model_b, the texts are plain."""
 
     name = "wsdm"
+    is_plain = True
 
 
 class Votecast(VoteFormat):
