@@ -121,7 +121,7 @@ def test_two_judges_on_the_same_votes(votecast: Callable, folder: Path, both: Pa
     assert one["value"] == pytest.approx(-three["value"])
     assert np.isclose(one["low"], -three["high"])
     shown = votecast("evaluate", "--judge", both, "--input", new, "--against", folder / "one", "--no-slices")
-    for message in ("difference", "95 % interval", "against  baseline ("):
+    for message in ("difference", "95 % interval", "judge    both: ", "against  one: baseline ("):
         assert message in shown.out
     assert any(line.split()[:3] == ["both", "one", "difference"] for line in shown.out.splitlines())
     same = votecast("evaluate", "--judge", folder / "one", "--input", new, "--against", out, "--no-slices")

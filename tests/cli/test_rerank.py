@@ -78,7 +78,7 @@ def test_wrong_use_is_one_clear_error(
         ({"id": "d", "prompt": "p", "candidates": []}, "the list of candidates is empty; give at least one answer"),
         ({"id": "d", "prompt": "p", "candidates": None}, "every row needs candidates"),
         ({"id": "d", "prompt": "p", "candidates": ["x", None]}, "candidate 2 is null"),
-        ({"id": "d", "prompt": "p", "candidates": ["x", ""]}, "candidate 2 has no answer"),
+        ({"id": "d", "prompt": "p", "candidates": ["x", []]}, "candidate 2 has no answer"),
         ({"id": "a", "prompt": "p", "candidates": ["x"]}, "the id was used before, in row 1"),
     ],
 )

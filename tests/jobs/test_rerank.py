@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.jobs.test_predict import bytes_of, steps
 
 import votecast
-from votecast.data.candidates import CandidateReader
+from votecast.data.candidates import EMPTY_CANDIDATE, CandidateReader
 from votecast.errors import ArtifactError, ConfigError, DataError, JudgeError, UnscoredRowsError
 from votecast.jobs.rerank import rerank, rerank_file
 from votecast.judges import rank_candidates
@@ -183,9 +183,9 @@ WRONG = [
         "candidates",
         "candidate 2 is null; every candidate needs",
     ),
-    ({"prompt": "why", "candidates": ["a", " \n"]}, "candidates", "candidate 2 has no answer"),
+    ({"prompt": "why", "candidates": ["", " \n"]}, "candidates", "no candidate has a visible character"),
     ({"prompt": "why", "candidates": ["a", []]}, "candidates", "candidate 2 has no answer"),
-    ({"prompt": "why", "candidates": ["a", [None, ""]]}, "candidates", "candidate 2 has no answer"),
+    ({"prompt": "why", "candidates": ["a", [None, None]]}, "candidates", "candidate 2 has no answer"),
     ({"prompt": "why", "candidates": "a"}, "candidates", "the candidates are one text that is not a JSON list"),
     ({"prompt": "why", "candidates": {"x": "a"}}, "candidates", "the candidates are an object; allowed is a list"),
     ({"prompt": "why", "candidates": ["a", 7]}, "candidates", "candidate 2 is a number; allowed is a text"),
@@ -210,6 +210,20 @@ WRONG = [
         "does not end with the user's",
     ),
 ]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_model_that_gave_no_answer_is_ranked_and_reported(tmp_path: Path, suffix: str) -> None:
+    rows = [GOOD, {"prompt": "why", "candidates": ["It is so.", ""]}, {"prompt": "why", "candidates": [" ", "a"]}]
+    path, out = tmp_path / f"rows{suffix}", tmp_path / "best.jsonl"
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+    found = rerank_file(Longest(), path, out)
+    assert found["reading"]["repairs"] == {EMPTY_CANDIDATE: 2}
+    ranked = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [len(row["scores"]) for row in ranked] == [2, 2, 2]
 
 
 GOOD = {"prompt": "why", "candidates": ["a", "b"]}

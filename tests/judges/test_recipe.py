@@ -3,7 +3,7 @@
 import pytest
 
 from votecast.errors import ConfigError
-from votecast.judges.recipe import load_recipe
+from votecast.judges.recipe import load_recipe, warn_of_random_weights
 from votecast.models.registry import FAMILIES, family, settings_type
 from votecast.recipes import list_recipes, recipe_path
 
@@ -106,3 +106,11 @@ def test_a_single_fold_is_kept_itself():
         load_recipe("baseline", {"folds.only": 1, "folds.method": "single"})
     with pytest.raises(ConfigError, match="greater than or equal to 0"):
         load_recipe("baseline", {"folds.only": -1})
+
+
+@pytest.mark.parametrize(("name", "is_random"), [("cross_encoder", True), ("smollm2_lora", True), ("minilm", False)])
+def test_a_small_form_of_random_weights_is_a_warning(
+    caplog: pytest.LogCaptureFixture, name: str, is_random: bool
+) -> None:
+    remark = warn_of_random_weights(load_recipe(name, small=True).model)
+    assert ("a tiny one of random weights" in remark) == is_random == ("random weights" in caplog.text)

@@ -262,3 +262,15 @@ def test_soft_votes_and_weights_count_and_ties_are_handed_out_for_both():
 def test_predictions_of_other_rows_raise():
     with pytest.raises(DataError, match="399 rows of probabilities are given for 400"):
         compare_probabilities(VOTES, TRUE, NOISY[1:])
+
+
+def test_decisions_without_probabilities_are_noted():
+    t = np.eye(3)[[0, 1, 2, 0] * 5]
+    hard = np.eye(3)[[0, 1, 0, 1] * 5]
+    found = evaluate_probabilities(t, hard, draws=0)
+    assert found.metrics["ece_perfect"].value == 0
+    assert any("20 of 20 predictions are exactly 0 or 1" in note for note in found.notes)
+    hard[0] = [0.5, 0.25, 0.25]
+    assert any("19 of 20 predictions" in note for note in evaluate_probabilities(t, hard, draws=0).notes)
+    soft = evaluate_probabilities(t, np.full((20, 3), 1 / 3), draws=0)
+    assert not any("exactly 0 or 1" in note for note in soft.notes)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from votecast.cli.options import JudgeName, Output
 from votecast.cli.screen import judge_text, print_facts, print_line, print_table
 from votecast.cli.summaries import show_truncation
+from votecast.errors import ConfigError
 
 SHOWN = {"a": "A wins", "b": "B wins", "tie": "tie"}
 
@@ -27,6 +28,9 @@ def compare(*, prompt: Turns, a: Turns, b: Turns, judge: JudgeName = "default", 
     from votecast.judges.load import load_judge
     from votecast.types import CLASSES
 
+    for option, turns in {"prompt": prompt, "a": a, "b": b}.items():
+        if not any(turn.strip() for turn in turns):
+            raise ConfigError(f"--{option} is {' '.join(turns)!r}; give at least one visible character")
     output.check()
     loaded = load_judge(judge)
     p, cut = loaded.predict_with_truncation([{"id": "0", "prompt": prompt, "response_a": a, "response_b": b}])

@@ -28,7 +28,7 @@ def evaluate(
 
     Args:
         input: File of votes, "-" for standard input.
-        judge: A judge folder, bundled:baseline, or default; default if no predictions are given.
+        judge: A judge folder, bundled:baseline, bundled:encoder or default; default if no predictions are given.
         predictions: File written by votecast predict; rows are matched by id.
         against: Another judge, or a file of predictions, to compare with on the same votes: differences with paired
             bootstrap intervals.
@@ -88,8 +88,14 @@ def evaluate(
         if slices:
             show_slices(figures)
         show_notes(figures, slices=slices)
-        others = {"against": judge_text(figures["against"]["judge"])} if "against" in figures else {}
-        print_facts({"judge": judge_text(figures["judge"])} | others)
+        judges = {"judge": figures["judge"]}
+        judges |= {"against": figures["against"]["judge"]} if "against" in figures else {}
+        print_facts(
+            {
+                key: f"{typed}: {judge_text(known)}" if "against" in figures else judge_text(known)
+                for (key, known), typed in zip(judges.items(), names, strict=False)
+            }
+        )
 
 
 def _name_judges(judge: str, against: str | None) -> tuple[str, str]:

@@ -74,11 +74,12 @@ VoteFormat = Literal[
     "ultrafeedback",
     "oasst",
 ]
-JudgeName = Annotated[str, Parameter(help="A judge folder, bundled:baseline, or default.")]
+JudgeName = Annotated[str, Parameter(help="A judge folder, bundled:baseline, bundled:encoder or default.")]
 JudgeOrRecipe = Annotated[
     str,
     Parameter(
-        help="A judge folder, bundled:baseline, default, or recipe:NAME for a reward model that is used without votes."
+        help="A judge folder, bundled:baseline, bundled:encoder, default, or recipe:NAME for a reward model without "
+        "votes."
     ),
 ]
 TrainFiles = Annotated[
@@ -176,7 +177,7 @@ class TrainingOptions:
     """What of a recipe is trained, for train and estimate."""
 
     small: Flag = False
-    """Use the small form of the recipe, which trains in a minute or two on any machine."""
+    """Use the small form of the recipe: minutes on any machine; most have tiny networks of random weights."""
     fold: Count | None = None
     """Train and evaluate this fold alone, numbered from 0, and keep its member."""
     rows: Annotated[int | None, Parameter(validator=validators.Number(gte=2))] = None

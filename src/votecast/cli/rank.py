@@ -59,7 +59,7 @@ def rank(
     Args:
         input: File of votes with the columns model_a and model_b, "-" for standard input; without a judge it needs no
             texts.
-        judge: A judge folder, bundled:baseline, or default.
+        judge: A judge folder, bundled:baseline, bundled:encoder or default.
         pairs: File of answers without votes for the judge; by default the rows of --input without a vote.
         out: File to write: rank, model, score, interval, counts; its ending chooses csv, tsv, jsonl, parquet or arrow.
         html: Page to write: the leaderboard with its plots.

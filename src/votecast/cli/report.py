@@ -32,7 +32,7 @@ def report(
     Args:
         input: File of votes, "-" for standard input.
         out: The page, such as report.html.
-        judge: Audit this judge: a judge folder, bundled:baseline, or default.
+        judge: Audit this judge: a judge folder, bundled:baseline, bundled:encoder or default.
         predictions: Audit this file written by votecast predict; rows are matched by id.
     """
     from votecast.data.reader import read_votes

@@ -173,12 +173,12 @@ class Bars:
         self._update(doing, done, steps if steps > 1 else None)
 
     def rows(self, done: int, total: int | None = None) -> None:
-        """Show how many rows are done, of how many if that is known."""
-        self._update("rows", done, total)
+        """Show how many rows are done, and about which share of all if that is known."""
+        self._update("rows", done, total, is_estimate=True)
 
     def pairs(self, done: int, total: int | None = None) -> None:
         """Show how many pairs are predicted; the rate is that of this run, without rows of an earlier one."""
-        self._update("pairs", done, total)
+        self._update("pairs", done, total, is_estimate=True)
 
     def _watch(self) -> None:
         """Start the bars if the work takes longer than the delay; without a terminal, print lines."""
@@ -190,9 +190,13 @@ class Bars:
             if self._now and time.monotonic() - _notes["last"] >= MINUTE:
                 print_note(self._now)
 
-    def _update(self, name: str, done: int, total: int | None) -> None:
-        total = max(done, total) if total else None  # a total of rows is an estimate
+    def _update(self, name: str, done: int, total: int | None, *, is_estimate: bool = False) -> None:
+        total = max(done, total) if total else None
         count = f"{done:,}/{total:,}" if total else f"{done:,}" if done else ""
+        if (
+            total and is_estimate
+        ):  # the number of rows in a file is estimated anew as it is read: show no changing total
+            count = f"{done:,} ({done / total:.0%})"
         if name != self._name:
             self._name, self._began = name, (time.monotonic(), done)
         began, first = self._began

@@ -23,6 +23,8 @@ from votecast.types import Turns, spell_id
 
 PROMPT, CANDIDATES = "prompt", "candidates"
 _LIST = "allowed is a list of answers, each a text, a list of turns, or messages with role and content"
+EMPTY_CANDIDATE = "candidate without a visible character ranked as an empty answer"
+"""The kind of repair of a row in which a model gave no answer."""
 _TURNS = "allowed is a text, a list of turns, or messages with role and content"
 
 
@@ -68,6 +70,10 @@ class Candidates:
             column = CANDIDATES
             given = _read_list(row.get(CANDIDATES), repairs)
             answers = [_read_answer(value, n, prompt, history, repairs) for n, value in enumerate(given, start=1)]
+            if not any(map(_has_text, answers)):
+                raise CellError("no candidate has a visible character; give at least one answer, or leave the row out")
+            if not all(map(_has_text, answers)):
+                repairs.add(EMPTY_CANDIDATE)
             column = "id"
             name = spell_id(row["id"]) if row.get("id") is not None else name
         except ValueError as error:
@@ -151,10 +157,14 @@ def _read_answer(value: object, number: int, prompt: Turns, history: list[str | 
             raise CellError(f"{place}: {error}") from None
     else:
         turns = _read_turns(value, place, repairs)
-    if not any(turn and turn.strip() for turn in turns):
-        raise CellError(f"{place} has no answer: it holds no visible character; leave it out of the list")
+    if all(turn is None for turn in turns):
+        raise CellError(f"{place} has no answer: it holds no text; leave it out of the list")
     answers_last = isinstance(value, str) or (_are_messages(value) and len(turns) == 1)
     return tuple([*history, *turns] if answers_last and len(prompt) > 1 else turns)
+
+
+def _has_text(answer: Turns) -> bool:
+    return any(turn and turn.strip() for turn in answer)
 
 
 def _are_messages(value: object) -> bool:

@@ -25,7 +25,7 @@ from votecast.jobs.file_run import ROWS_DIGEST, BattlesRun, RowProgress, json_va
 from votecast.jobs.shards import SHARD_ROWS
 from votecast.judges.load import RECIPE, load_judge
 from votecast.judges.predict_batch import Shard, add_truncations, truncation_shares, unscored_path, write_unscored
-from votecast.judges.recipe import load_recipe
+from votecast.judges.recipe import load_recipe, warn_of_random_weights
 from votecast.models.registry import family
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def reward_model(
         base = recipe.model.dump()
     kind = cast("type[RewardModel]", family("reward"))
     found = kind(kind.settings_type.parse(merge_settings(base, settings), origin="settings of the reward model"))
+    warn_of_random_weights(found.settings)
     if found.is_trained:
         raise ConfigError(
             f"{name} with model.adapter has a network that is yet to be trained; train it with votecast train and give "

@@ -17,7 +17,7 @@ from votecast.data.frames import as_battles
 from votecast.data.reader import read_votes
 from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.out_of_fold import Fitted
-from votecast.judges.recipe import load_recipe
+from votecast.judges.recipe import load_recipe, warn_of_random_weights
 from votecast.judges.trained import TrainedJudge
 from votecast.models.registry import family
 
@@ -145,7 +145,8 @@ def reward_judge(name: str, overrides: Mapping[str, object] | None = None, *, sm
     member = family("reward")(recipe.model, seed=recipe.seed)
     member.link = FIXED_LINK if settings.link.method == "fixed" else DEFAULT_LINK
     judge = TrainedJudge.of(recipe, Fitted.without_votes([member], "no votes were used"))
-    judge.record(link=member.link.to_dict(), limits=[NOT_FITTED])
+    remark = warn_of_random_weights(recipe.model)
+    judge.record(link=member.link.to_dict(), limits=[NOT_FITTED, *([remark] if remark else [])])
     return judge
 
 

@@ -6,6 +6,7 @@ Judges are made of recipes; the command line and the reference of the docs list 
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,12 @@ from votecast.models.registry import FAMILIES, settings_type
 from votecast.recipes import recipe_names, recipe_path
 from votecast.splits import FoldSettings
 
+logger = logging.getLogger(__name__)
+
+RANDOM_WEIGHTS = (
+    "its network, {name}, is a tiny one of random weights, as in small forms: it shows that all steps run and predicts "
+    "little; name pretrained weights with model.name"
+)
 FinalMode = Literal["refit", "average", "average_weights"]
 """Which members a judge keeps."""
 
@@ -157,3 +164,13 @@ def recipe_type(name: str) -> type[Recipe]:
     model = settings_type(name)
     made = create_model("Recipe", __base__=Recipe, model=(model, model()))
     return cast("type[Recipe]", made)
+
+
+def warn_of_random_weights(model: Settings) -> str:
+    """Log a warning if settings of a model name a tiny network of random weights, and return it; "" otherwise."""
+    name = str(getattr(model, "name", ""))
+    if not name.startswith("tiny:"):
+        return ""
+    remark = RANDOM_WEIGHTS.format(name=name)
+    logger.warning("%s", remark)
+    return remark

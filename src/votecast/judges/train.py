@@ -24,7 +24,7 @@ from votecast.errors import ArtifactError, ConfigError, DataError
 from votecast.judges.cross_validation import hash_inputs, sample_rows
 from votecast.judges.evaluate import evaluate_out_of_fold
 from votecast.judges.load import load_judge, load_votes, reading_note
-from votecast.judges.recipe import Recipe, load_recipe
+from votecast.judges.recipe import Recipe, load_recipe, warn_of_random_weights
 from votecast.judges.resource_check import check_resources
 from votecast.judges.trained import TrainedJudge
 from votecast.models.registry import family
@@ -84,6 +84,7 @@ def train(
     """
     settings = load_recipe(recipe, overrides, small=small)
     check_launch()
+    remark = warn_of_random_weights(settings.model)
     # a missing package is reported before anything is read or made
     model = family(settings.family)(settings.model, seed=settings.seed)
     if out is None and resume:
@@ -113,6 +114,7 @@ def train(
             figures = evaluate_out_of_fold(judge, battles).to_dict()
         notes |= {"data_sources": data_sources} if data_sources else {}
         notes |= {"small": True} if small else {}
+        notes |= {"limits": [remark]} if remark else {}
         judge.record(figures=figures, **notes)
         progress("measuring", 1, 1)
         if out is not None and is_main:

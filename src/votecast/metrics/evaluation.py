@@ -25,6 +25,11 @@ MAX_VALUES: Final = 20
 """Values of one kind of slice; beyond these the rarest become `OTHER`."""
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
+HARD_NOTE: Final = (
+    "{hard:,} of {rows:,} predictions are exactly 0 or 1, as of decisions without probabilities: a calibrated judge "
+    "would never miss them, so that the ECE by chance (ece_perfect) is 0 on these rows, and each miss costs a log loss "
+    "of 36"
+)
 BINARY_NOTE: Final = "no tie was voted: the mass of a tie is handed to a and b in proportion, for judge and baselines"
 
 
@@ -135,6 +140,8 @@ def evaluate_probabilities(
     clusters = int(cluster.max()) + 1
     notes += ["flip_rate is null: there are no predictions for the swapped order"] if swapped is None else []
     notes += [BINARY_NOTE] if binary else []
+    if hard := int((data.probabilities.max(axis=1) == 1).sum()):
+        notes.append(HARD_NOTE.format(hard=hard, rows=len(cluster)))
     return Evaluation(
         metrics=whole,
         slices=cut,
