@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from votecast.artifacts import atomic_file, check_free, is_whole, read_folder, write_folder, write_part
+from votecast import artifacts
+from votecast.artifacts import (
+    atomic_file,
+    check_free,
+    is_whole,
+    read_folder,
+    remove_leftovers,
+    write_folder,
+    write_part,
+)
 from votecast.errors import ArtifactError
 
 
@@ -93,6 +102,7 @@ def test_a_failing_replacement_keeps_the_old_folder(tmp_path, monkeypatch):
             raise OSError(5, "Input/output error")
         real(source, target)
 
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())  # a system that cannot swap two folders
     monkeypatch.setattr(Path, "replace", second_rename_fails)
     with pytest.raises(ArtifactError):
         write_folder(tmp_path / "judge", {"name": "new"}, _write, overwrite=True)
@@ -239,3 +249,119 @@ def test_a_failing_block_leaves_no_folder(tmp_path):
 def _disk_full(folder: Path) -> None:
     (folder / "rows.txt").write_text("half")
     raise OSError("disk full")
+
+
+def test_a_file_that_appears_meanwhile_is_left_alone(tmp_path):
+    path = tmp_path / "out.csv"
+    with pytest.raises(ArtifactError, match="appeared while.*--overwrite"), atomic_file(path) as part:
+        part.write_text("ours")
+        path.write_text("theirs")
+    assert (tmp_path / "out.csv").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_file_that_appears_where_there_are_no_hard_links_is_left_alone(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with atomic_file(tmp_path / "one.csv") as part:
+        part.write_text("ours")
+    with pytest.raises(ArtifactError, match="appeared"), atomic_file(tmp_path / "out.csv"):
+        (tmp_path / "out.csv").write_text("theirs")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"one.csv": "ours", "out.csv": "theirs"}
+
+
+def test_a_folder_that_appears_meanwhile_is_left_alone(tmp_path):
+    def slow(folder: Path) -> None:
+        _write(folder)
+        (tmp_path / "judge").mkdir()
+        (tmp_path / "judge" / "mine.txt").write_text("theirs")
+
+    with pytest.raises(ArtifactError, match="appeared while it was being written"):
+        write_folder(tmp_path / "judge", {}, slow)
+    assert (tmp_path / "judge" / "mine.txt").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["judge"]
+
+
+def test_devices_pipes_and_folders_are_no_outputs(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    for path in ("/dev/null", tmp_path / "pipe", tmp_path / "link"):
+        with pytest.raises(ArtifactError, match="is a device, pipe or socket"):
+            check_free(path, overwrite=True)
+    with pytest.raises(ArtifactError, match="is a folder; name a file"), atomic_file(tmp_path, overwrite=True):
+        pass
+    with pytest.raises(ArtifactError, match="is a device"), atomic_file(tmp_path / "out", overwrite=True) as part:
+        part.write_text("ours")
+        os.mkfifo(tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "out", "pipe"]
+
+
+KILLED = """
+    import os, signal, sys
+    from votecast import artifacts
+    with getattr(artifacts, sys.argv[2])(sys.argv[1], overwrite=True) as part:
+        (part / "a.txt" if part.is_dir() else part).write_text("half")
+        if sys.argv[3] == "waits":
+            print("writing", flush=True)
+            signal.pause()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("kind", "name"), [("atomic_file", "out.csv"), ("atomic_folder", "out")])
+def test_what_a_killed_process_left_is_removed_and_what_a_live_one_writes_is_kept(tmp_path, kind, name):
+    words = [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path / name), kind]
+    live = subprocess.Popen([*words, "waits"], stdout=subprocess.PIPE)
+    try:
+        assert live.stdout is not None
+        live.stdout.readline()
+        subprocess.run([*words, "dies"], check=False)
+        hidden = sorted(path.name for path in tmp_path.iterdir())
+        assert len(hidden) == 2
+        with getattr(artifacts, kind)(tmp_path / name) as part:
+            (part / "a.txt" if part.is_dir() else part).write_text("whole")
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted([hidden[-1], name])
+    finally:
+        live.kill()
+        live.wait()
+        live.stdout.close()
+    remove_leftovers(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_kill_after_the_link_leaves_the_finished_output(tmp_path):
+    """The hidden name is then a second name of the output, which removing it must not empty."""
+    with atomic_file(tmp_path / "out.csv") as part:
+        part.write_text("whole")
+    os.link(tmp_path / "out.csv", part)
+    with atomic_file(tmp_path / "out.csv", overwrite=True) as again:
+        assert again == part and (tmp_path / "out.csv").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_judge_is_in_place_at_every_moment_of_its_replacement(tmp_path, monkeypatch):
+    write_folder(tmp_path / "judge", {"name": "old"}, _write)
+    seen = []
+    for name in ("rename", "replace", "rmdir", "unlink"):
+        real = getattr(os, name)
+
+        def watched(*given, real=real, **options):
+            seen.append((tmp_path / "judge" / "config.json").is_file())
+            return real(*given, **options)
+
+        monkeypatch.setattr(os, name, watched)
+    write_folder(tmp_path / "judge", {"name": "new"}, _write, overwrite=True)
+    monkeypatch.undo()
+    assert seen and all(seen)
+    assert read_folder(tmp_path / "judge").config["name"] == "new"
+
+
+def test_a_judge_that_a_kill_left_aside_is_put_back(tmp_path):
+    """Only where a filesystem cannot swap two folders."""
+    write_folder(tmp_path / "judge", {"name": "old"}, _write)
+    (tmp_path / "judge").rename(tmp_path / ".judge.old")
+    remove_leftovers(tmp_path / "judge")
+    assert read_folder(tmp_path / "judge").config["name"] == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["judge"]

@@ -211,6 +211,7 @@ class Disk:
             (os, "fsync"),
             (os, "replace"),
             (os, "rename"),
+            (os, "link"),
             (os, "mkdir"),
             (TableWriter, "write"),
             (TableWriter, "finish"),

@@ -56,7 +56,7 @@ def test_the_same_judge_gives_the_same_bytes_whatever_the_way_to_it(
 ) -> None:
     moved = tmp_path / "elsewhere" / "copy"
     shutil.copytree(arena / "judge", moved)
-    (moved / "passwords.txt").write_text("what lies beside the files of a judge is not packed")
+    (moved / ".passwords").write_text("hidden files beside those of a judge are not packed")
     words = ["pack", "--judge", moved, "--out", tmp_path / "two", "--find-links", links, "--no-index"]
     ran = votecast(*words, "--python", "3.11")
     assert ran.code == 0, ran.err

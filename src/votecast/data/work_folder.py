@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from votecast.artifacts import atomic_file
+from votecast.artifacts import atomic_file, remove_leftovers, settings_path
 from votecast.config.launch import current_launch
 from votecast.errors import ArtifactError, ConfigError
 
@@ -67,9 +67,9 @@ def hold_work_folder(out: str | Path, *, resume: bool, overwrite: bool) -> Itera
                 error.add_note(f"partial output is kept in {folder}; run the same command with --resume to continue it")
             raise
         shutil.rmtree(folder, ignore_errors=True)
-        if resume:  # what a killed process left of a judge folder it was about to rename
-            for path in Path(out).parent.glob(f".{Path(out).name}.*.part"):
-                shutil.rmtree(path, ignore_errors=True)
+        # a process that was killed just after its output was in place
+        remove_leftovers(Path(out))
+        remove_leftovers(settings_path(out))
 
 
 def begin_work(folder: Path, identity: Mapping[str, object]) -> None:

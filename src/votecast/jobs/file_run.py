@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -138,9 +137,6 @@ class FileRun(ABC, Generic[Batch]):
                 # the newest shard is still in memory: an interrupt must not lose it
                 shards.write_held()
                 raise
-            # temporary files that a killed process left; the work folder's lock keeps other processes away
-            for torn in self.out.parent.glob(f".{glob.escape(self.out.name)}.*.part*"):
-                torn.unlink(missing_ok=True)
         return reader.report
 
     def _compute_batches(self, reader: CountedReader, batches: Iterable[Batch], shards: Shards) -> list[str]:

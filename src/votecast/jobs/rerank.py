@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from votecast.artifacts import check_free
 from votecast.data.candidates import CandidateReader, Candidates, candidates_of
 from votecast.data.outputs.ranking_files import kind_of, write_rankings
 from votecast.data.outputs.table_writer import as_json, container_of
@@ -214,8 +213,8 @@ class _RerankRun(FileRun[list[Candidates]]):
         counts = {"candidates": self.candidates, "pairs": self.pairs, "unranked": self.unranked}
         digest = {ROWS_DIGEST: self.rows_digest.hexdigest(), "cut": self.cut}
         rows, settings = self.rows - self.unranked, self.settings | digest | counts
-        check_free(self.out, overwrite=overwrite)
-        write_rankings(self.lines, self.out, self.kinds, judge=cite(self.judge), metadata=settings, rows=rows)
+        cited = cite(self.judge)
+        write_rankings(self.lines, self.out, self.kinds, judge=cited, metadata=settings, rows=rows, overwrite=overwrite)
 
     def _line(self, row: Candidates, ranking: Ranking) -> dict[str, object]:
         line: dict[str, object] = {

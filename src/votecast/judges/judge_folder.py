@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from votecast import __version__
-from votecast.artifacts import CARD_NAME, CONFIG_NAME, Folder, read_folder, write_folder
+from votecast.artifacts import CARD_NAME, CONFIG_NAME, DAMAGE, Folder, open_folder, write_folder
 from votecast.calibration import read_calibrator
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.card import model_card
@@ -32,6 +31,8 @@ MEMBERS = "members"
 CALIBRATION = "calibration.safetensors"
 OUT_OF_FOLD = "out_of_fold.parquet"
 PROMPTS = "prompt_hashes.safetensors"
+MOST_MEMBERS = 1000
+_NOTES = {"link": dict, "limits": list, "data_sources": list, "calibration": list, "unknown_prompts": list}
 BESIDE = "beside:"
 """Prefix of a setting that holds a path relative to the judge folder, so that both can move together."""
 
@@ -91,35 +92,47 @@ def read_judge(path: str | Path) -> tuple[Folder, Recipe, Fitted]:
     Raises:
         ArtifactError: If the folder is missing, damaged, foreign, or of a family this version does not know.
     """
-    folder = read_folder(path)
-    config = folder.config
-    if str(config.get("family")) not in FAMILIES:
-        raise ArtifactError(
-            f"{path} is a judge of the family {config.get('family')!r}; "
-            f"known are {', '.join(FAMILIES)}: upgrade votecast"
-        )
-    try:
-        recipe = load_recipe(resolve_beside(config["recipe"], folder.path.absolute()))
-        if wrong := [name for name in ("facts", "figures", "notes") if not isinstance(config[name], dict)]:
-            raise TypeError(f"{', '.join(wrong)} in {CONFIG_NAME} must be objects")
-        if config["members"] < 1:
-            raise ValueError(f"it has {config['members']} members; a judge has at least one")
-        hashes = load_file(folder.path / PROMPTS) if PROMPTS in config["files"] else None
-        fitted = Fitted(
-            members=[
-                family(recipe.family).load(folder.path / MEMBERS / str(number), recipe.model, seed=recipe.seed)
-                for number in range(config["members"])
-            ],
-            calibrator=read_calibrator(config["calibration"], load_file(folder.path / CALIBRATION)),
-            out_of_fold=OutOfFold.from_table(pq.read_table(pa.BufferReader((folder.path / OUT_OF_FOLD).read_bytes()))),
-            prompt_hashes=None if hashes is None else PromptHashes.from_arrays(hashes),
-            facts=config["facts"],
-        )
-    except (KeyError, TypeError, ValueError, OSError, SafetensorError, pa.ArrowException, ConfigError) as error:
-        raise ArtifactError(
-            f"{path} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
-        ) from error
-    return folder, recipe, fitted
+    with open_folder(path) as folder:
+        config = folder.config
+        if str(config.get("family")) not in FAMILIES:
+            raise ArtifactError(
+                f"{path} is a judge of the family {config.get('family')!r}; "
+                f"known are {', '.join(FAMILIES)}: upgrade votecast"
+            )
+        try:
+            return folder, *_read_parts(folder)
+        except (*DAMAGE, pa.ArrowException, ConfigError) as error:
+            raise ArtifactError(
+                f"{path} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
+            ) from error
+
+
+def _read_parts(folder: Folder) -> tuple[Recipe, Fitted]:
+    """Read recipe, members, calibrator and rows of a folder that is open; any error means damage."""
+    config, path = folder.config, folder.path
+    recipe = load_recipe(resolve_beside(config["recipe"], path.absolute()))
+    if wrong := [name for name in ("facts", "figures", "notes") if not isinstance(config[name], dict)]:
+        raise TypeError(f"{', '.join(wrong)} in {CONFIG_NAME} must be objects")
+    notes = config["notes"]
+    if wrong := [name for name, kind in _NOTES.items() if not isinstance(notes.get(name, kind()), kind)]:
+        raise TypeError(f"notes of {CONFIG_NAME}: {', '.join(wrong)} of another type")
+    if notes.get("link", {}).get("fitted") is False and not notes.get("limits"):
+        raise ValueError(f"notes of {CONFIG_NAME}: a link was not fitted, and limits do not say so")
+    if type(config["members"]) is not int or not 1 <= config["members"] <= MOST_MEMBERS:
+        raise ValueError(f"it has {config['members']} members; a judge has 1 to {MOST_MEMBERS}")
+    members = family(recipe.family)
+    hashes = load_file(path / PROMPTS) if PROMPTS in config["files"] else None
+    fitted = Fitted(
+        members=[
+            members.load(path / MEMBERS / str(number), recipe.model, seed=recipe.seed)
+            for number in range(config["members"])
+        ],
+        calibrator=read_calibrator(config["calibration"], load_file(path / CALIBRATION)),
+        out_of_fold=OutOfFold.read(path / OUT_OF_FOLD),
+        prompt_hashes=None if hashes is None else PromptHashes.from_arrays(hashes),
+        facts=config["facts"],
+    )
+    return recipe, fitted
 
 
 def resolve_beside(value: Any, folder: Path) -> Any:

@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from votecast.artifacts import read_limited
 from votecast.calibration import Calibrator, make_calibrator
 from votecast.data.battles import Battles
 from votecast.errors import DataError, JudgeError, LeakError
@@ -23,6 +26,11 @@ from votecast.types import CLASSES, Floats, Ints, Probabilities
 SUM_TOLERANCE = 1e-9
 """How far a row of predictions may sum from 1."""
 
+MOST_ROWS = 5_000_000
+"""Votes that a judge may be trained on: all out-of-fold rows are held in memory."""
+
+_MOST_BYTES = 1 << 30  # of the file, and of all ids
+_INTEGERS = ("row", "fold", "cluster")
 _NAMED = 5
 
 
@@ -102,8 +110,47 @@ class OutOfFold:
         return pa.table(columns)
 
     @classmethod
+    def read(cls, path: Path) -> OutOfFold:
+        """Read a file of what `to_table` returned, whoever wrote it: a small one may claim billions of rows.
+
+        Raises:
+            OSError, ValueError, KeyError, pyarrow.ArrowException: If it is anything else, or too large.
+        """
+        # a dictionary of few names stays one: each row would be a copy
+        file = pq.ParquetFile(pa.BufferReader(read_limited(path, _MOST_BYTES)), read_dictionary=["id"])
+        if file.metadata.num_rows > MOST_ROWS:
+            raise ValueError(f"{path.name} has {file.metadata.num_rows:,} rows; the limit is {MOST_ROWS:,}")
+        names, types = file.schema_arrow.names, {field.name: field.type for field in file.schema_arrow}
+        numbers = [f"{kind}_{name}" for kind in ("p", "target", "swapped") for name in CLASSES]
+        read = [name for name in (*_INTEGERS, "id", "weight", "content", "turned", *numbers) if name in types]
+        for name in read:
+            kind = types[name]
+            if name == "id":
+                is_right = pa.types.is_dictionary(kind) and pa.types.is_string(kind.value_type)
+            elif name in ("content", "turned"):
+                is_right = kind == pa.binary(16)
+            else:
+                is_right = pa.types.is_integer(kind) if name in _INTEGERS else kind == pa.float64()
+            if not is_right or names.count(name) != 1:
+                raise ValueError(f"column {name} of {path.name} has type {kind}, or is there more than once")
+        table = file.read(columns=read)
+        for name in table.column_names:
+            if table.column(name).null_count:
+                raise ValueError(f"column {name} of {path.name} has missing values")
+        named = (pc.sum(pc.take(pc.binary_length(part.dictionary), part.indices)) for part in table.column("id").chunks)
+        if sum(part.as_py() or 0 for part in named) > _MOST_BYTES:
+            raise ValueError(f"the ids of {path.name} have more than {_MOST_BYTES:,} bytes")
+        found = cls.from_table(table)
+        for values in (found.raw, found.targets, found.swapped):
+            if values is not None and not ((values >= 0) & (values <= 1 + SUM_TOLERANCE)).all():
+                raise ValueError(f"{path.name} holds probabilities that are none")
+        if not ((found.weights >= 0) & np.isfinite(found.weights)).all():
+            raise ValueError(f"{path.name} holds a negative or infinite weight")
+        return found
+
+    @classmethod
     def from_table(cls, table: pa.Table) -> OutOfFold:
-        """Read what `to_table` wrote; folders of older versions lack the optional columns."""
+        """Take the columns of `to_table`; folders of older versions lack the optional ones."""
 
         def _stack(prefix: str) -> Probabilities:
             return np.stack([table.column(f"{prefix}_{name}").to_numpy() for name in CLASSES], axis=1)

@@ -18,7 +18,7 @@ from votecast.data.groups import group_values
 from votecast.errors import ConfigError, DataError, JudgeError, UnscoredRowsError
 from votecast.judges.cross_validation import fit_over_folds, fit_with_valid
 from votecast.judges.judge_folder import read_judge, write_judge
-from votecast.judges.out_of_fold import Fitted, check_distributions
+from votecast.judges.out_of_fold import MOST_ROWS, Fitted, check_distributions
 from votecast.judges.recipe import Recipe, load_recipe
 from votecast.models.base import Model
 from votecast.splits import Folds, PromptHashes
@@ -132,13 +132,15 @@ class TrainedJudge:
             The judge itself.
 
         Raises:
-            DataError: If a row has no vote, or there are too few rows for the folds.
+            DataError: If a row has no vote, or there are too few rows for the folds, or more than 5 million.
             ConfigError: If the folder holds work of another recipe or other battles.
             LeakError: If `valid` shares a prompt with `battles`.
         """
         battles = as_battles(battles)
         if len(battles) == 0:
             raise DataError("there are no battles to fit on; give at least a few hundred votes")
+        if len(battles) > MOST_ROWS:
+            raise DataError(f"there are {len(battles):,} votes; a judge learns from at most {MOST_ROWS:,}: set --rows")
         run = run or Run(progress=progress, name=(self.name,))
         if valid is None:
             self._fitted = fit_over_folds(self.recipe, battles, folds, run)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from numpy.typing import ArrayLike
-from safetensors import SafetensorError
 
+from votecast.artifacts import DAMAGE
 from votecast.config import Settings
 from votecast.data.battles import Battles
 from votecast.errors import ArtifactError, ConfigError
@@ -105,7 +105,7 @@ class Model(ABC, Generic[P]):
         model = cls(settings, seed=seed)
         try:
             model._restore(folder)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+        except DAMAGE as error:
             raise ArtifactError(
                 f"{folder} is damaged: {type(error).__name__}: {error}; copy or train the judge again"
             ) from error

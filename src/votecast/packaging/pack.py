@@ -78,7 +78,7 @@ def pack(
             source = judge_folder(judge)
         folder, needs = read_folder(source), needs_of(source)
         folders = find_bases(needs.bases, bases or {})
-        with atomic_folder(place) as part:
+        with atomic_folder(place, overwrite=overwrite) as part:
             packed, packed_bases = copy_judge(source, part, folders)
             wheels = part / "wheels"
             wheels.mkdir()

@@ -33,6 +33,7 @@ def write_rankings(
     judge: Mapping[str, str],
     metadata: Mapping[str, object],
     rows: int,
+    overwrite: bool = False,
 ) -> None:
     """Write rankings atomically; `<path>.settings.json` names judge, settings and SHA-256.
 
@@ -41,14 +42,15 @@ def write_rankings(
 
     Args:
         lines: A file of JSON lines, one object a row: id, prompt, best, index, scores, judge and perhaps top.
-        path: The output, which is replaced; its suffix says what to write, as for predictions.
+        path: The output; its suffix says what to write, as for predictions.
         kinds: What prompts and answers are: "text", "turns" or "messages", by `kind_of`.
         judge: Name and hash of the judge.
         metadata: The settings of the rankings.
         rows: Number of rows.
+        overwrite: Whether an existing output may be replaced.
     """
     container, compression = container_of(path)
-    with atomic_file(path, overwrite=True) as part, atomic_file(settings_path(path), overwrite=True) as side:
+    with atomic_file(path, overwrite=overwrite) as part, atomic_file(settings_path(path), overwrite=True) as side:
         if container == "jsonl":
             with lines.open("rb") as source, pa.OSFile(os.fsencode(part), "wb") as file:
                 out = pa.CompressedOutputStream(file, compression) if compression else file

@@ -113,7 +113,7 @@ def smollm2_folder() -> Path:
     need("gguf")
     logger.info("converting %s into %s, once", packaged, made)
     source = {"pretrained_model_name_or_path": packaged.parent, "gguf_file": packaged.name}
-    with atomic_folder(made, on_failure="free some space, or set XDG_CACHE_HOME") as part:
+    with atomic_folder(made, overwrite=True, on_failure="free some space, or set XDG_CACHE_HOME") as part:
         with silence_transformers(), redirect_stderr(io.StringIO()):  # the converter draws its own progress bars
             tokenizer = AutoTokenizer.from_pretrained(**source)
             model = AutoModel.from_pretrained(**source, dtype=torch.float32)
