@@ -71,13 +71,13 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "dictionary.arrow": lambda: arrow(repeated(65_536, 20_000)),
     "runs.arrow": lambda: arrow(run(20_000_000, 100), None),
     "views.arrow": lambda: arrow(views(65_536, 20_000), "lz4"),
-    "cells.arrow": lambda: arrow(three(["x" * (24 << 20)])),
-    "cells.parquet": lambda: parquet(three(["x" * (24 << 20)])),
+    "cells.arrow": lambda: arrow(three(["x" * (12 << 20)])),
+    "cells.parquet": lambda: parquet(three(["x" * (12 << 20)])),
     "turns.parquet": lambda: parquet(turns(20_000, 30_000), store_schema=False),
-    "prefixes.parquet": lambda: prefixes(3000, 10_000),
-    "rows.csv.gz": lambda: gzip.compress(b"prompt,response_a,response_b\n" + b"hello,yes,no\n" * 5_500_000),
-    "rows.jsonl.zst": lambda: zstd_stream(b'{"prompt":"hello","response_a":"y"}\n' * 2_000_000),
-    "zeros.parquet.gz": lambda: gzip.compress(b"PAR1" + bytes(65 << 20)),
+    "prefixes.parquet": lambda: prefixes(1500, 10_000),
+    "rows.csv.gz": lambda: gzip.compress(b"prompt,response_a,response_b\n" + b"hello,yes,no\n" * 2_800_000),
+    "rows.jsonl.zst": lambda: zstd_stream(b'{"prompt":"hello","response_a":"y"}\n' * 1_000_000),
+    "zeros.parquet.gz": lambda: gzip.compress(b"PAR1" + bytes(33 << 20)),
 }
 
 
@@ -85,7 +85,7 @@ def drain(path: Path) -> list[BadRow]:
     bad: list[BadRow] = []
     with open_table(path, on_bad_row=bad.append) as stream:
         for batch in stream:
-            assert batch.table.nbytes < 96 << 20
+            assert batch.table.nbytes < 48 << 20
     return bad
 
 
@@ -99,6 +99,16 @@ def test_a_small_file_of_gigabytes_is_refused(tmp_path: Path, name: str) -> None
     else:
         with pytest.raises(DataError, match="unpack|more than is read"):
             drain(path)
+
+
+def test_a_bomb_is_refused_before_work_on_its_rows_begins(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv.gz"
+    path.write_bytes(BOMBS["rows.csv.gz"]())
+    rows = 0
+    with open_table(path) as stream, pytest.raises(DataError, match="unpacks to"):
+        for batch in stream:
+            rows = int(batch.rows[-1])
+    assert rows < 300_000
 
 
 CHILD = """

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 from votecast.data.io.arrow_reader import read_arrow
@@ -45,8 +47,14 @@ def open_table(
         ...     [batch.table.to_pydict() for batch in stream]
         [{'id': ['007', '8'], 'winner': ['a', 'b']}]
     """
-    source = ByteSource(path, lean=lean, name=name)
+    reopen = functools.partial(_open, path, lambda _: None, lean, name, None)
+    return _open(path, on_bad_row, lean, name, reopen)
 
+
+def _open(
+    path: str | Path, on_bad_row: Reject | None, lean: bool, name: str | None, reopen: Callable[[], TableStream] | None
+) -> TableStream:
+    source = ByteSource(path, lean=lean, name=name)
     rejected, count = RejectedRows(), None
 
     def _reject(bad: BadRow) -> None:
@@ -65,7 +73,7 @@ def open_table(
             schema, batches = read_arrow(source, _reject)
         else:
             schema, batches, count = read_parquet(source, _reject)
-        return TableStream(source, kind, schema, batches, count, rejected)
+        return TableStream(source, kind, schema, batches, count, rejected, reopen)
     except BaseException as error:
         source.close()
         if isinstance(error, LIBRARY_ERRORS):

@@ -41,19 +41,24 @@ def read_pages(file: pa.NativeFile, column: pq.ColumnChunkMetaData) -> Iterator[
         at = column.dictionary_page_offset
     while values < column.num_values:
         header, length = _read_header(file, at)
-        kind, size, packed = header.get(1), header.get(2, -1), header.get(3, -1)
-        data = header.get(7) if kind == _DICTIONARY_PAGE else header.get(5) or header.get(8)
-        if size < 0 or packed < 0 or not isinstance(data, dict | None):
-            raise ValueError(f"the page at byte {at} has no valid header")
+        kind, size, packed = (_natural(header, number, at) for number in (1, 2, 3))
+        data = header.get(7) if kind == _DICTIONARY_PAGE else header.get(5, header.get(8))
+        data = data if isinstance(data, dict) else {1: 0}
+        count = _natural(data, 1, at)
         if kind != _INDEX_PAGE:
-            data = data or {}
-            encoding = data.get(2) if 5 in header else data.get(4)
-            count = int(data.get(1, 0))
+            encoding = data.get(2 if 5 in header else 4)
             is_dictionary = kind == _DICTIONARY_PAGE
             coded = not is_dictionary and encoding in (_PLAIN_DICTIONARY, _RLE_DICTIONARY)
             yield Page(is_dictionary, coded, not is_dictionary and encoding == _DELTA_BYTE_ARRAY, count, size)
             values += 0 if is_dictionary else count
         at += length + packed
+
+
+def _natural(fields: _Fields, number: int, at: int) -> int:
+    value = fields.get(number)
+    if not isinstance(value, int) or not 0 <= value < 1 << 31:
+        raise ValueError(f"the page at byte {at} has no valid header")
+    return value
 
 
 def _read_header(file: pa.NativeFile, at: int) -> tuple[_Fields, int]:

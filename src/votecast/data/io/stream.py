@@ -109,6 +109,7 @@ class TableStream(contextlib.ExitStack):
         batches: Iterator[RawBatch],
         count: int | None,
         rejected: RejectedRows,
+        reopen: Callable[[], TableStream] | None = None,
     ) -> None:
         if len(schema.names) > MOST_COLUMNS:
             raise too_many_columns(source.path)
@@ -130,6 +131,7 @@ class TableStream(contextlib.ExitStack):
         self._batches = batches
         self._count = count
         self._rejected = rejected
+        self._reopen = reopen
         self.rows = 0
 
     @property
@@ -156,6 +158,12 @@ class TableStream(contextlib.ExitStack):
                 self.rows = int(batch.rows[-1])
                 size += batch.table.nbytes
                 self._source.check_unpacked(size)
+                if self._reopen is not None and self._source.is_suspect(size):
+                    # Work on its rows may take long: it begins when the file is known to be no bomb.
+                    with self._reopen() as again:
+                        for _ in again:
+                            pass
+                    self._reopen = None
                 names.update(batch.table.column_names)
                 if len(names) > MOST_COLUMNS:
                     raise too_many_columns(self.path)
