@@ -82,8 +82,7 @@ class _ArrayElements:
         while True:
             match = (_INSIDE if closing else _BETWEEN).match(self._text, self._at)
             self._at = match.end() if match else self._at
-            if self._at - self._start > LARGEST_ROW:
-                raise self._error(f"it holds more than {LARGEST_ROW >> 20} MB, the most that is read")
+            self._check_size(self._at)
             sign = self._text[self._at : self._at + 1]
             if sign in (b"", b'"'):
                 self._check_string()
@@ -101,9 +100,15 @@ class _ArrayElements:
     def _check_string(self) -> None:
         """Raise if the string that begins here holds a line end: then its closing quote is lost, or it is not JSON."""
         match = _OPEN_STRING.match(self._text, self._at)
-        rest = self._text[match.end() : match.end() + 2] if match else b""
+        end = match.end() if match else self._at
+        self._check_size(end)
+        rest = self._text[end : end + 2]
         if rest.strip(b"\\"):
             raise self._error("a text holds a line end, which JSON writes as \\n; or its closing quote is missing")
+
+    def _check_size(self, end: int) -> None:
+        if end - self._start > LARGEST_ROW:
+            raise self._error(f"it holds more than {LARGEST_ROW >> 20} MB, the most that is read")
 
     def _read_on(self) -> bool:
         """Drop the rows that are done and read more, doubling what is ahead; return False at the end."""
