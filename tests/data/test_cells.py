@@ -204,3 +204,8 @@ def test_lists_in_pythons_notation_are_read_and_counted(cell: str, turns: list[s
     found = parse_cells(cells('["before"]', cell))
     assert found.turns.to_pylist() == [["before"], turns]
     assert found.repairs == {PYTHON_STYLE: [1]}
+
+
+@pytest.mark.parametrize("cell", [r"['\x']", r"['\xzz']", r"['\u12']", r"['\q']", "['a'", "{'a': ['b']}]"])
+def test_damaged_lists_in_pythons_notation_are_bad_cells(cell: str) -> None:
+    assert list(parse_cells(cells(cell)).bad) == [0]

@@ -136,7 +136,7 @@ def _python_to_json(text: str) -> str | None:
         if kind == "string":
             try:
                 token = json.dumps(_PYTHON_ESCAPE.sub(_unescape, token[1:-1]))
-            except KeyError:  # an escape that Python does not write
+            except (KeyError, ValueError):  # an escape that Python does not write
                 return None
         elif kind == "word":
             token = _PYTHON_WORDS[token]
