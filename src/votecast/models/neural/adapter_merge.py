@@ -117,8 +117,8 @@ def write_merged(network: PairNetwork, folder: Path, dtype: torch.dtype) -> None
     plain.config.save_pretrained(folder)
     plan = split_torch_state_dict_into_shards(plain.state_dict())
     for file, names in plan.filename_to_tensors.items():
-        tensors = {name: _merged_tensor(base, name, dtype) for name in names}
-        save_file(tensors, folder / file, metadata={"format": "pt"})
+        # inline, so that one file is gone from memory before the next is begun
+        save_file({name: _merged_tensor(base, name, dtype) for name in names}, folder / file, {"format": "pt"})
     if plan.is_sharded:
         index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
         (folder / SAFE_WEIGHTS_INDEX_NAME).write_text(json.dumps(index, indent=2) + "\n", "utf-8")
