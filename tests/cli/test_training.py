@@ -178,3 +178,10 @@ def test_of_several_processes_only_the_main_one_speaks_and_writes(
     assert (outputs[1], complaints[1]) == ("", "")
     assert load_judge(tmp_path / "judge").hash == load_judge(tmp_path / "alone").hash
     assert {path.name for path in tmp_path.iterdir() if "judge" in path.name} == {"judge"}
+
+
+def test_a_finished_judge_prints_the_same_when_it_is_resumed(votecast: Callable, votes: Path, tmp_path: Path) -> None:
+    words = (*TRAIN, votes, "--out", tmp_path / "judge")
+    made, again = votecast(*words), votecast(*words, "--resume")
+    assert again.out == made.out
+    assert "is finished; there was nothing left to resume" in again.err

@@ -265,11 +265,17 @@ def test_training_without_progress_leaves_no_files(votes: Battles, tmp_path: Pat
 
 
 def test_a_finished_judge_is_not_made_again_but_another_one_is_in_the_way(
-    votes: Battles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None
+    votes: Battles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    quick: None,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     made = votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL)
     monkeypatch.setenv(LOG, str(tmp_path / "log"))
+    caplog.set_level("INFO", logger="votecast")
     assert votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL, resume=True).hash == made.hash
+    assert caplog.messages == [f"{tmp_path / 'judge'} is finished; there was nothing left to resume"]
     assert not (tmp_path / "log").exists()
     with pytest.raises(ArtifactError, match="already exists"):
         votecast.train("cheap", votes, out=tmp_path / "judge", overrides=SMALL | {"seed": 1}, resume=True)

@@ -1,5 +1,6 @@
 """Test KerasHub backbones and tokenizers, all without TensorFlow."""
 
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ import pytest
 from tests.hub_folders import keras_deberta_v3, trained_pieces
 from tests.tolerances import rounding
 
+import votecast
 from votecast.config.extras import how_to_install
 from votecast.errors import ConfigError, MissingExtraError
 from votecast.models.keras_siamese import KerasSiameseModel, KerasSiameseSettings
@@ -194,6 +196,7 @@ def test_without_a_network_the_error_names_files_source_and_setting(hub, monkeyp
         raise OSError("Failed to resolve the host")
 
     monkeypatch.setitem(sys.modules, "kagglehub", ModuleType("kagglehub"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [])
     monkeypatch.setattr(preset_utils, "get_file", refuse)
     for load in (
         lambda: find_tokenizer(name, None, "jax"),
@@ -217,6 +220,34 @@ def test_kagglehub_comes_with_the_command_that_installs_it(hub, monkeypatch):
 def test_a_misspelled_preset_names_the_nearest(hub):
     with pytest.raises(ConfigError, match=r"no preset 'deberta_v3_smal_en'; did you mean deberta_v3_small_en\?"):
         find_tokenizer("deberta_v3_smal_en", None, "jax")
+
+
+def test_a_misspelled_preset_is_reported_before_votes_are_read(hub, tmp_path):
+    with pytest.raises(ConfigError, match="did you mean deberta_v3_small_en"):
+        votecast.train(
+            "siamese_keras", "missing.csv", out=tmp_path / "j", overrides={"model.name": "deberta_v3_smal_en"}
+        )
+
+
+def test_a_preset_of_the_hub_is_not_waited_for_without_a_network(hub, monkeypatch):
+    import huggingface_hub
+
+    found = []
+
+    def request(**_):
+        found.append(huggingface_hub.constants.HF_HUB_OFFLINE)
+        raise huggingface_hub.errors.LocalEntryNotFoundError("nothing")
+
+    def resolve(*_):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", request)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr("votecast.models.neural.hub_access.getproxies", dict)
+    with pytest.raises(ConfigError, match=r"cannot be downloaded: https://huggingface.co cannot be reached; where"):
+        find_tokenizer("hf://keras/deberta_v3_small_en", None, "jax")
+    assert found
+    assert all(found)
 
 
 def test_folders_that_are_no_presets_are_one_clear_error(deberta, tmp_path):

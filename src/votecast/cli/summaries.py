@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from votecast.cli.screen import interval_text, number_text, print_line, print_note, print_prose, print_table
+from votecast.metrics import METRICS
 
 LABELS = {
     "log_loss": "log loss",
@@ -33,6 +34,7 @@ _SLICED = ("log_loss", "accuracy")
 _INTERVAL = "95 % interval"
 _FEW_FILES = 5
 _SHOWN_COLUMNS = 10
+_BASELINES = ("uniform", "prior", "longer", "truth")
 
 
 def label_of(metric: str) -> str:
@@ -87,7 +89,8 @@ def show_readings(reports: Sequence[Mapping[str, Any]]) -> None:
 def show_truncation(cut: Mapping[str, Any] | None) -> None:
     """Show how many rows were truncated, unless the judge reads texts whole (None)."""
     if cut is not None:
-        kept = ", ".join(f"{share:.1%} of {name}" for name, share in cut["kept"].items())
+        shares = _in_order(cut["kept"], ("prompt", "a", "b"))
+        kept = ", ".join(f"{share:.1%} of {name}" for name, share in shares.items())
         count = f"{cut['rows_cut']:,} of {cut['rows']:,}"
         print_note(f"truncated: {count} rows are longer than the model reads; tokens kept: {kept}")
 
@@ -114,7 +117,8 @@ def show_cleaning(report: Mapping[str, Any]) -> None:
 
 def show_metrics(figures: Mapping[str, Any], name: str = "judge") -> None:
     """Show every metric that the votes define, with its interval, beside the null baselines."""
-    baselines = figures.get("baselines", {})
+    # a judge folder holds them sorted by name
+    baselines = _in_order(figures.get("baselines", {}), _BASELINES)
     rows = [
         [
             label_of(key),
@@ -122,11 +126,16 @@ def show_metrics(figures: Mapping[str, Any], name: str = "judge") -> None:
             interval_text(entry),
             *(number_text(each.get(key)) for each in baselines.values()),
         ]
-        for key, entry in figures["metrics"].items()
+        for key, entry in _in_order(figures["metrics"], METRICS).items()
         if entry["value"] is not None
     ]
     head = name.replace(":", ":\n")  # bundled:baseline is too wide for a column of numbers
     print_table(["", head, _INTERVAL, *baselines], rows, whole=_INTERVAL)
+
+
+def _in_order(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return values in the order of some names, and others after them."""
+    return {name: values[name] for name in dict.fromkeys([*names, *values]) if name in values}
 
 
 def show_out_of_fold(figures: Mapping[str, Any], title: str) -> None:

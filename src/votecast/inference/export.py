@@ -54,12 +54,13 @@ def export_onnx(network: Any, folder: str | Path, *, pad_id: int, types: bool) -
         gap = max(_gap(traced, path, _example(network, shape, pad_id, types)) for shape in _SHAPES)
     finally:
         network.train(training)
+    shown = f"{path.parent.name}/{path.name}"  # the folder around it has a temporary name
     if not gap <= TOLERANCE:
         raise JudgeError(
-            f"ONNX Runtime and torch differ by {gap:.1e} on {path}; allowed is {TOLERANCE:.0e}: use the judge through "
+            f"ONNX Runtime and torch differ by {gap:.1e} on {shown}; allowed is {TOLERANCE:.0e}: use the judge through "
             "votecast, and report its architecture"
         )
-    logger.info("%s agrees with torch within %.1e", path, gap)
+    logger.info("%s agrees with torch within %.1e", shown, gap)
     return path
 
 

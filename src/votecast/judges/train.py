@@ -5,6 +5,7 @@ This is what `votecast train` runs: read, clean, fit over folds, calibrate, meas
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -31,6 +32,8 @@ from votecast.models.registry import family
 from votecast.splits import Folds, folds_from_table
 from votecast.training.tracking import check_trackers, log_folder
 from votecast.types import Progress, Run, no_progress
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -96,11 +99,13 @@ def train(
     if is_main:
         check_resources(settings, out)
     with nullcontext() if out is None else hold_work_folder(out, resume=resume, overwrite=overwrite) as folder:
+        model.check_training()
         battles, notes = read_and_clean(settings, votes, reader, model.numbers, progress)
         folds = None if folds_from is None else _folds_of(load_judge(folds_from), battles)
         # killed after the judge folder was in place, but before the work folder was removed
         if out is not None and is_main and resume and Path(out).exists():
             if (finished := _finished_before(out, settings, battles, folds)) is not None:
+                logger.info("%s is finished; there was nothing left to resume", out)
                 return finished
             check_free(out, overwrite=overwrite, is_folder=True)
 

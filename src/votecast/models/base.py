@@ -184,6 +184,16 @@ class Model(ABC, Generic[P]):
         """
         return any([model.set_inference(**inference) for model in self.submodels()])  # noqa: C419 - all of them change
 
+    def check_training(self) -> None:
+        """Check, before votes are read, that the packages, precisions and models of the settings are available.
+
+        Raises:
+            ConfigError: If this machine does not compute in a precision, or a model cannot be found.
+            MissingExtraError: If a package is not installed.
+        """
+        for model in self.submodels():
+            model.check_training()
+
     def release(self) -> None:
         """Free the accelerator; the model still predicts."""
         for model in self.submodels():

@@ -34,6 +34,11 @@ NAME = "google/gemma-2-9b-it"
 _RESPONSE = SimpleNamespace(headers={}, request=None)
 
 
+@pytest.fixture(autouse=True)
+def _resolves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: [])
+
+
 def answered(kind: type[HfHubHTTPError]) -> HfHubHTTPError:
     return kind("403 Client Error.\n\nCannot access the repo.", response=_RESPONSE)
 

@@ -185,6 +185,7 @@ def test_rows_that_do_not_fill_blocks_of_four_bits_are_refused(tmp_path: Path) -
         ({"architectures": ["InternLM2ForCausalLM"]}, "reads InternLM2ForRewardModel"),
         ({"rope_scaling": {"type": "yarn", "factor": 2}}, "linear and dynamic"),
         ({"num_key_value_heads": 3}, "multiple"),
+        ({"quantization_config": {"load_in_8bit": True}}, "in 8 bits; allowed are the original weights, .* in 4 bits"),
     ],
 )
 def test_settings_that_are_not_those_of_the_reward_model(tmp_path: Path, changed: dict, message: str) -> None:

@@ -104,6 +104,10 @@ class KerasSiameseModel(NetworkModel[KerasPrepared]):
         assert isinstance(settings, KerasSiameseSettings)
         plot_schedule(settings.training, path, overwrite=overwrite)
 
+    def check_training(self) -> None:
+        """Check, before votes are read, that the preset is available."""
+        _ = self.tokenizer
+
     def prepare(self, battles: Battles) -> KerasPrepared:
         """Tokenize battles once, for both orders and all folds."""
         tokens = self.text.tokenize(as_battles(battles))

@@ -10,8 +10,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from logging import ERROR, getLogger
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +18,7 @@ from votecast.config import current_launch
 from votecast.config.extras import need
 from votecast.errors import ConfigError
 from votecast.models.keras_siamese.settings import Backend
+from votecast.models.neural.hub_access import asking_hub, unreachable
 from votecast.models.neural.packaged_weights import minilm_folder
 
 PRESET_FILES = "config.json, metadata.json, model.weights.h5, tokenizer.json and assets/tokenizer"
@@ -128,14 +128,11 @@ def loading_preset(preset: str) -> Iterator[None]:
         need("kagglehub")
     source = f" from {_PAGES[scheme]}{handle}" if scheme in _PAGES else ""
     remedy = f"where there is a network, download {PRESET_FILES}{source}, and set model.name to their folder here"
-    hub = getLogger("huggingface_hub")
-    level = hub.level
-    hub.setLevel(ERROR)  # it logs every retry
-    try:
-        with _loading(f"the preset {preset!r} cannot be downloaded", remedy):
-            yield
-    finally:
-        hub.setLevel(level)
+    with (
+        _loading(f"the preset {preset!r} cannot be downloaded", remedy),
+        asking_hub(preset) if scheme == "hf" else nullcontext(),
+    ):
+        yield
 
 
 @contextmanager
@@ -145,4 +142,6 @@ def _loading(problem: str, remedy: str) -> Iterator[None]:
     except (ImportError, OSError, ValueError, KeyError, TypeError) as error:
         told = error.__cause__ or error  # KerasHub calls a file that the hub could not be asked for a missing one
         reason = (str(told).strip().splitlines() or [type(told).__name__])[0][:300].rstrip(".")
+        if isinstance(told, need("huggingface_hub.errors").LocalEntryNotFoundError):
+            reason = unreachable()
         raise ConfigError(f"{problem}: {reason}; {remedy}") from error

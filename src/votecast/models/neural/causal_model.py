@@ -23,6 +23,7 @@ from votecast.models.neural.pair_network import PairNetwork
 from votecast.models.neural.peft_checkpoint import load_adapter
 from votecast.models.neural.quantization import compute_type, load_options, set_compute_type
 from votecast.text.tokenization import Tokenizer, load_tokenizer
+from votecast.training.mixed_precision import bitsandbytes
 from votecast.training.settings import TrainingSettings
 from votecast.types import Floats, Probabilities
 
@@ -65,6 +66,13 @@ class CausalModel(NeuralModel):
         # few bits are made on the device where they stay: transformers would take the first GPU in every process
         device = {"": str(devices_of(held.inference)[0])}
         return options | ({"device_map": device} if held.weights in ("nf4", "int8") else {})
+
+    def check_training(self) -> None:
+        """Check, before votes are read, that the packages, precisions and model of the settings are available."""
+        if self.settings.weights in ("nf4", "int8"):
+            bitsandbytes()
+        super().check_training()
+        _ = self.load_options
 
     @property
     def base_key(self) -> tuple[object, ...]:

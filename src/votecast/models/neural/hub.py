@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging import ERROR, getLogger
 from pathlib import Path
 
 from huggingface_hub import constants, get_token
@@ -27,6 +26,7 @@ from votecast.config.extras import need
 from votecast.config.machine import fitting_in_memory
 from votecast.errors import ArtifactError, ConfigError, JudgeError
 from votecast.inference.devices import MORE_MEMORY
+from votecast.models.neural.hub_access import asking_hub, has_network, unreachable
 
 # what transformers raises of itself, of config.json, of a damaged file, and of a commit that it cannot ask for
 _FAULTS = (OSError, ValueError, KeyError, StrictDataclassError, SafetensorError, RevisionResolutionError)
@@ -36,16 +36,12 @@ _FAULTS = (OSError, ValueError, KeyError, StrictDataclassError, SafetensorError,
 def silence_transformers() -> Iterator[None]:
     """Keep transformers from drawing progress bars and logging warnings, such as of new heads, within this context."""
     bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    hub = getLogger("huggingface_hub")
-    level = hub.level
-    hub.setLevel(ERROR)  # it logs every retry
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
         yield
     finally:
         logging.set_verbosity(verbosity)
-        hub.setLevel(level)
         if bars:
             logging.enable_progress_bar()
 
@@ -59,7 +55,7 @@ def loading_model(name: str) -> Iterator[None]:
         JudgeError: If weights and configuration do not fit, or the weights do not fit into the memory.
     """
     try:
-        with silence_transformers(), fitting_in_memory(f"the weights of {name!r}", MORE_MEMORY):
+        with silence_transformers(), asking_hub(name), fitting_in_memory(f"the weights of {name!r}", MORE_MEMORY):
             yield
     except (ConfigError, *_FAULTS) as error:
         if (reason := _hub_reason(name, error)) is None and isinstance(error, ConfigError):
@@ -76,7 +72,7 @@ def loading_model(name: str) -> Iterator[None]:
 def hub_config(name: str, revision: str | None) -> dict[str, object]:
     """Read config.json of a model on the hub; empty if it cannot be read, which loading the model reports."""
     try:
-        with silence_transformers():
+        with silence_transformers(), asking_hub(name):
             return dict(PretrainedConfig.get_config_dict(name, revision=revision)[0])
     except (OSError, ValueError):
         return {}
@@ -85,7 +81,7 @@ def hub_config(name: str, revision: str | None) -> dict[str, object]:
 def hub_commit(name: str, revision: str | None) -> str | None:
     """Return the commit that a model has on the hub, or in its cache; None if config.json cannot be read."""
     try:
-        with silence_transformers():
+        with silence_transformers(), asking_hub(name):
             found: str | None = extract_commit_hash(cached_file(name, "config.json", revision=revision), None)
     except (OSError, ValueError):
         return None
@@ -100,7 +96,7 @@ def download_model(name: str, revision: str | None, patterns: list[str]) -> Path
     """
     hub = need("huggingface_hub")
     try:
-        with silence_transformers():
+        with silence_transformers(), asking_hub(name):
             return Path(hub.snapshot_download(name, revision=revision, allow_patterns=patterns))
     except _FAULTS as error:
         raise ArtifactError(
@@ -147,16 +143,16 @@ def _hub_reason(name: str, error: BaseException) -> str | None:
                 "or set HF_HOME to a folder on another disk"
             )
     # transformers reports a file that the cache lacks without saying that it could not ask for it
-    if constants.HF_HUB_OFFLINE and isinstance(error, OSError) and not Path(name).expanduser().exists():
+    asked = isinstance(error, OSError) and not Path(name).expanduser().exists()
+    if asked and (constants.HF_HUB_OFFLINE or not has_network()):
         return _without_network(name)
     return None
 
 
 def _without_network(name: str) -> str:
-    why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{constants.ENDPOINT} cannot be reached"
     return (
-        f"the model {name!r} is not, or not whole, in {constants.HF_HUB_CACHE}, and {why}: it needs config.json, the "
-        "weights (*.safetensors, or *.bin) and the files of its tokenizer. Where there is a network, run "
-        f"`hf download {name} --local-dir FOLDER`, copy FOLDER here, and give it in place of the name: "
+        f"the model {name!r} is not, or not whole, in {constants.HF_HUB_CACHE}, and {unreachable()}: it needs "
+        "config.json, the weights (*.safetensors, or *.bin) and the files of its tokenizer. Where there is a network, "
+        f"run `hf download {name} --local-dir FOLDER`, copy FOLDER here, and give it in place of the name: "
         "--model.name FOLDER"
     )

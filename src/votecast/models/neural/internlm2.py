@@ -72,6 +72,11 @@ def llama_config(values: Mapping[str, Any]) -> LlamaConfig:
             f"this InternLM2 checkpoint is of the class {', '.join(map(str, classes)) or 'nothing'}; votecast reads "
             f"{CLASS} (internlm2-1_8b-reward, -7b-reward, -20b-reward)"
         )
+    if dict(values.get("quantization_config") or {}).get("load_in_8bit"):
+        raise ConfigError(
+            "this InternLM2 checkpoint is stored in 8 bits; allowed are the original weights, which model.weights int8 "
+            "or nf4 holds in 8 or 4 bits, and checkpoints stored in 4 bits by bitsandbytes"
+        )
     heads, hidden = int(values["num_attention_heads"]), int(values["hidden_size"])
     key_value = int(values.get("num_key_value_heads") or heads)
     if hidden % heads or heads % key_value:

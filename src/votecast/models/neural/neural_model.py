@@ -40,7 +40,7 @@ from votecast.text.sequences import Sequences
 from votecast.text.tokenization import Tokenizer
 from votecast.text.truncation import TruncationReport
 from votecast.training.loop import train_network
-from votecast.training.mixed_precision import training_precision
+from votecast.training.mixed_precision import bitsandbytes, training_precision
 from votecast.training.processes import Processes
 from votecast.training.settings import TrainingSettings
 from votecast.training.training_rows import Data
@@ -122,6 +122,11 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         """How the network is trained."""
         found: TrainingSettings = self.settings.training
         return found
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the network itself learns from votes."""
+        return True
 
     @property
     def report_to(self) -> tuple[str, ...]:
@@ -237,6 +242,15 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
 
     # Training.
 
+    def check_training(self) -> None:
+        """Check, before votes are read, that the packages, precisions and model of the settings are available."""
+        if self.is_trained:
+            training_precision(self.training.precision, Processes().device)
+            if self.training.optimizer != "adamw":
+                bitsandbytes()
+        check_inference(self.settings.inference)
+        _ = self.tokenizer  # the first file of the model that is read
+
     def watch(self, prepared: NeuralPrepared, targets: Probabilities, weights: Floats) -> None:
         """Set held-out rows that `fit` measures the network on at every evaluation."""
         self._watched = prepared, targets, weights
@@ -257,9 +271,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
             JudgeError: If a loss is not finite; the message names the step and the rows.
         """
         settings = self.settings
-        # what this machine cannot do is an error now, not after hours of training
-        training_precision(self.training.precision, Processes().device)
-        check_inference(settings.inference)
+        self.check_training()
         network = self.new_network(prepared, targets, weights)
         groups = groups if groups is not None else np.arange(len(prepared))
         if self.offset_settings is not None and prepared.for_offset is not None:
