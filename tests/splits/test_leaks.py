@@ -57,7 +57,7 @@ def test_a_leak_is_refused_with_its_count_its_ids_and_the_way_on() -> None:
 
 
 def test_an_allowed_leak_is_still_reported() -> None:
-    assert PromptHashes.of(SEEN).check(SEEN, allow=True).tolist() == [0, 1, 2, 4]
+    assert PromptHashes.of(SEEN).check(SEEN, allow=True).tolist() == [0, 1, 2, 3, 4]
     assert PromptHashes.of(SEEN).check(battles("new")).tolist() == []
 
 
@@ -65,7 +65,7 @@ def test_hashes_depend_on_the_prompts_and_the_seed_and_on_nothing_else() -> None
     hashes = PromptHashes.of(SEEN)
     again = PromptHashes.of(SEEN.take([4, 1, 0, 2, 3, 0]).swapped())
     assert hashes.to_dict() == again.to_dict()
-    assert len(hashes) == 4
+    assert len(hashes) == 5  # the row without a prompt by its answers
     for other in (PromptHashes.of(SEEN, seed=1), PromptHashes.of(SEEN[:4])):
         assert not np.isin(other.hashes, hashes.hashes).any()
         assert not np.array_equal(other.salt, hashes.salt)
@@ -115,7 +115,7 @@ def test_hashes_survive_json() -> None:
 
 def test_joined_hashes_know_the_prompts_of_both() -> None:
     joined = PromptHashes.of(battles("Why?", "How?")).joined(battles("Who?", "why", ""))
-    assert len(joined) == 3
+    assert len(joined) == 4  # the row without a prompt by its answers
     assert joined.overlap(battles("why?", "How?", "who?", "When?", "")).tolist() == [0, 1, 2]
 
 
@@ -179,3 +179,17 @@ def test_a_damaged_part_is_noticed(others: object) -> None:
     arrays = ONE.to_arrays() | {"hashes_2": np.zeros(1, np.uint64), "salt_2": ONE.salt}
     with pytest.raises(ArtifactError, match="hashes_1"):
         PromptHashes.from_arrays(arrays)
+
+
+def test_rows_without_a_prompt_are_recognised_by_their_answers():
+    row = {"prompt": [], "response_a": "One answer.", "response_b": "Another answer."}
+    swapped = row | {"response_a": row["response_b"], "response_b": "one  answer"}
+    seen = PromptHashes.of(Battles.from_rows([row, {"prompt": "Why?", "response_a": "x", "response_b": "y"}]))
+    asked = Battles.from_rows(
+        [
+            swapped,
+            row | {"response_a": "Other."},
+            {"prompt": "Why?", **dict.fromkeys(("response_a", "response_b"), "z")},
+        ]
+    )
+    assert seen.overlap(asked).tolist() == [0, 2]

@@ -92,7 +92,9 @@ def _describe_votes(found: Mapping[str, Any]) -> dict[str, str]:
     return facts | {
         "turns": ", ".join(f"{count:,} with {number}" for number, count in turns[:4]) + " ..." * (len(turns) > 4),
         "languages": f"{named} (by {languages['found_by']}{sampled})",
-        "prompts": f"{prompts['distinct']:,} distinct, {prompts['clusters']:,} up to near-duplicates, "
+        "prompts": "none: rows without a prompt are compared by their answers"
+        if not prompts["distinct"]
+        else f"{prompts['distinct']:,} distinct, {prompts['clusters']:,} up to near-duplicates, "
         f"the most frequent {prompts['largest_cluster_rows']:,} times",
     }
 

@@ -37,7 +37,7 @@ _PYTHON_WORDS = {"None": "null", "True": "true", "False": "false", "null": "null
 _BRACKETS = {"array": "[", "end": "]", "(": "[", ")": "]"}
 _PYTHON_ESCAPE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
 _PYTHON_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"', "\n": "", "0": "\0"}
-_ESCAPED_QUOTE = re.compile(r"""\s*\[\s*\\""")
+_ESCAPED_QUOTE = re.compile(r"""\s*\[\s*\\.*\\"\s*\]"?\s*\Z""", re.DOTALL)
 _EDGE = 1 << 16
 _RUN = 64
 TEXT_OR_LIST = "allowed is text or a list of texts and nulls"
@@ -100,9 +100,19 @@ def load_json(text: str) -> tuple[object, set[str]]:
         value = _load_python(text)
         if value is not None:
             return value, {PYTHON_STYLE}
-        escaped = _ESCAPED_QUOTE.match(text) is not None
-        cure = "; its quotes are escaped by backslashes: write CSV with doubled quotes, or Parquet" if escaped else ""
+        cure = "; its quotes are escaped by backslashes: write CSV with doubled quotes, or Parquet"
+        cure = cure if has_escaped_quotes(text) else ""
         raise CellError(f"the cell is not JSON ({error}){cure}") from None
+
+
+def has_escaped_quotes(text: str) -> bool:
+    r"""Return whether a cell is a list whose quotes were escaped by backslashes, as some programs write CSV.
+
+    Example:
+        >>> has_escaped_quotes(r"[\"a\"]"), has_escaped_quotes(r"[\frac{1}{2}]")
+        (True, False)
+    """
+    return _ESCAPED_QUOTE.match(text) is not None
 
 
 def _load_python(text: str) -> object:

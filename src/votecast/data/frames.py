@@ -72,7 +72,10 @@ def _read_frame(frame: Any, *, ranking: bool) -> Battles:
     batch = RowBatch(RawBatch(table, np.arange(1, len(table) + 1)), empty_is_missing=False, given_names=names.given)
     columns = source.read(batch) if len(table) else dict.fromkeys(TEXT_COLUMNS, pa.nulls(0, TURNS))
     if batch.faults:
-        raise DataError(min(batch.faults.values(), key=lambda bad: bad.row).message(_NAME))
+        first = min(batch.faults.values(), key=lambda bad: bad.row)
+        is_missing = first.value in ("null", "NaN") and first.column in source.text_columns
+        cure = "; pandas takes empty cells and NA for missing: read_csv(..., keep_default_na=False) keeps them"
+        raise DataError(first.message(_NAME) + (cure if is_missing else ""))
     for kind, rows in batch.repairs.items():
         logger.warning("%s: %s, in %d of %d rows", _NAME, kind, len(rows), len(table))
     if len(batch.origins) != len(table) or (batch.origins != np.arange(len(table))).any():

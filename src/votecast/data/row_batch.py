@@ -219,7 +219,10 @@ class RowBatch:
     def _fault_lists(self, name: str, column: pa.LargeStringArray) -> None:
         suspects = pc.match_substring_regex(column, r"^\s*(\[|array\()").fill_null(False)
         for position in np.flatnonzero(suspects.to_numpy(zero_copy_only=False)).tolist():
-            if cells.looks_like_list(memoryview(column[position].as_buffer())):
+            if cells.has_escaped_quotes(text := column[position].as_py()):
+                reason = "its quotes are escaped by backslashes, and CSV doubles them: write it so, or as Parquet"
+                self.fault(position, name, text, reason)
+            elif cells.looks_like_list(memoryview(column[position].as_buffer())):
                 reason = (
                     "it looks like a list of turns and other rows are plain text; say which with --text json or plain"
                 )

@@ -18,7 +18,7 @@ from votecast.data.battles import Battles
 from votecast.data.duplicates import prompt_clusters
 from votecast.data.formats.plain import Names
 from votecast.data.labels import BOTH_BAD
-from votecast.data.prompts import normalise_prompt
+from votecast.data.prompts import normalise_prompt, normalised_prompts
 from votecast.data.row_checks import ReadReport
 from votecast.data.text_columns import by_appearance, has_texts
 from votecast.errors import DataError
@@ -142,6 +142,9 @@ def clusters_of(battles: Battles, how: str, seed: int) -> tuple[Ints, str]:
     """
     if not has_texts(battles):
         return np.arange(len(battles)), "the rows have no prompts: every row counts by itself"
+    if not any(normalised_prompts(battles)):
+        note = "no row has a prompt: rows with the same two answers count as one unit"
+        return prompt_clusters(battles, seed=seed), note
     if how == "near" or (how == "auto" and len(battles) < MANY_ROWS):
         return prompt_clusters(battles, seed=seed), "rows whose prompts are the same or nearly so count as one unit"
     auto = f" (for {MANY_ROWS:,} rows or more; --clusters near looks for similar ones, too)" * (how == "auto")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from votecast.data.battles import Battles
-from votecast.data.prompts import normalised_prompts
+from votecast.data.prompts import normalise_prompt, normalised_prompts
 from votecast.errors import ArtifactError, LeakError
 
 _SALT_BYTES = 16
@@ -27,7 +27,8 @@ class PromptHashes:
     """Salted hashes of training prompts: enough to recognise a prompt, too little to read one.
 
     The unit is the whole normalised prompt, all turns joined, so that case, spacing and punctuation do not hide a leak;
-    single turns such as "continue" occur in thousands of unrelated conversations. A hash is 8 bytes of BLAKE2b keyed
+    single turns such as "continue" occur in thousands of unrelated conversations. A row without a prompt is recognised
+    by its two answers, in either order. A hash is 8 bytes of BLAKE2b keyed
     with the salt: two different prompts among 57 500 and 25 000 meet with probability 1e-10. The salt defeats tables
     made in advance, not somebody who guesses a prompt word for word.
 
@@ -70,7 +71,7 @@ class PromptHashes:
     @classmethod
     def of(cls, battles: Battles, *, seed: int = 0) -> Self:
         """Hash the prompts of training rows, in any order; the seed changes the salt."""
-        prompts = sorted(set(normalised_prompts(battles)) - {""})
+        prompts = sorted(set(_keys(battles)) - {""})
         digest = hashlib.blake2b(str(seed).encode(), digest_size=_SALT_BYTES)
         for prompt in prompts:
             digest.update(hashlib.blake2b(prompt.encode("utf-8", "surrogatepass"), digest_size=_SALT_BYTES).digest())
@@ -80,7 +81,7 @@ class PromptHashes:
 
     def overlap(self, battles: Battles) -> NDArray[np.int64]:
         """Return the positions of the rows whose prompt is among the training prompts, in order."""
-        prompts = normalised_prompts(battles)
+        prompts = _keys(battles)
         asked = np.array([bool(prompt) for prompt in prompts], dtype=bool)
         found = np.zeros(len(prompts), dtype=bool)
         for part in self.parts():
@@ -104,7 +105,7 @@ class PromptHashes:
 
     def joined(self, battles: Battles) -> Self:
         """Return these hashes and those of further training prompts, under the same salt."""
-        prompts = sorted(set(normalised_prompts(battles)) - {""})
+        prompts = sorted(set(_keys(battles)) - {""})
         return replace(self, hashes=np.union1d(self.hashes, _hashes(prompts, self.salt.tobytes())))
 
     def to_dict(self) -> dict[str, object]:
@@ -209,6 +210,20 @@ class SharedPrompts:
         }
         notes = [f"{n:,} of {self._pairs:,} pairs are on {meaning[kind]}" for kind, n in self._found.items() if n]
         return {"pairs": self._pairs, **counts, "notes": notes}
+
+
+def _keys(battles: Battles) -> list[str]:
+    """Return what each row is recognised by: its normalised prompt, else its two answers; "" without any text."""
+    prompts = normalised_prompts(battles)
+    bare = [place for place, prompt in enumerate(prompts) if not prompt]
+    if not bare:
+        return prompts
+    rows = battles.take(bare)
+    keys = list(prompts)
+    for place, *answers in zip(bare, rows.text("response_a"), rows.text("response_b"), strict=True):
+        answers = sorted(map(normalise_prompt, answers))
+        keys[place] = "\0".join(["", *answers]) if any(answers) else ""  # no normalised prompt holds a NUL
+    return keys
 
 
 def _hashes(prompts: Iterable[str], salt: bytes) -> NDArray[np.uint64]:

@@ -89,6 +89,8 @@ def _parse_carefully(
 
     def _note(invalid: pa_csv.InvalidRow) -> str:
         reason = f"there are {invalid.actual_columns} cells, expected are {invalid.expected_columns} as in the header"
+        if '\\"' in invalid.text and '""' not in invalid.text:
+            reason += "; its quotes are escaped by backslashes, and CSV doubles them: write it so, or as Parquet"
         bad.append(BadRow(first + invalid.number - 1, None, invalid.text, reason))
         return "skip"
 
