@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from votecast.data.battles import Battles
+from votecast.data.battles import TEXT_COLUMNS, Battles
 from votecast.data.formats import FORMATS, KNOWN_COLUMNS, FormatOptions, StandardNames, VoteFormat, find_format
 from votecast.data.io import BadRow, RawBatch, TableStream, open_table
 from votecast.data.labels import BOTH_BAD, read_both_bad
@@ -32,6 +32,8 @@ from votecast.types import CLASSES
 # Enough that one odd row does not decide for the file, few enough that looking at them costs nothing.
 HEAD_ROWS = 64
 """Rows by which format and text mode are decided."""
+MOST_TURNS = 10_000
+"""Turns of the longest text that is read."""
 _HEAD_BYTES = 16 << 20
 _CHOICES = {
     "format": ("auto", *FORMATS, "names"),
@@ -223,6 +225,8 @@ class VoteReader:
     def _convert(self, batch: RowBatch, source: VoteFormat, checks: RowChecks, *, release: bool) -> Battles:
         """Return the good rows of a batch as battles; the bad ones are passed on."""
         columns = source.read(batch)
+        for name in TEXT_COLUMNS:
+            _fault_many_turns(batch, name, columns[name])
         columns |= {name: batch.spread(batch.numbers(name)) for name in self._options.numbers}
         if "id" in columns:
             checks.fault_repeated_ids(batch, columns["id"], "leave the column out")
@@ -237,6 +241,14 @@ class VoteReader:
         if release:
             pa.default_memory_pool().release_unused()
         return battles
+
+
+def _fault_many_turns(batch: RowBatch, name: str, turns: pa.Array) -> None:
+    """Fault the rows with more turns than a conversation has: each takes far more memory than its bytes."""
+    counts = pc.list_value_length(turns).fill_null(0).to_numpy(zero_copy_only=False)
+    for place in np.flatnonzero(counts > MOST_TURNS).tolist():
+        reason = f"there are {counts[place]:,} turns, at most {MOST_TURNS:,} are read; leave the row out"
+        batch.fault(int(batch.origins[place]), name, "", reason)
 
 
 def iter_votes(path: str | Path, **options: Any) -> Iterator[Battles]:

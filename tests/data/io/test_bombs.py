@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from tests.data.hostile import zstd_stream
 
+from votecast.data import read_votes
 from votecast.data.io import BadRow, open_table
 from votecast.errors import DataError
 
@@ -183,3 +185,19 @@ def test_texts_that_repeat_are_read(tmp_path: Path) -> None:
         path.write_bytes(content)
         with open_table(path) as stream:
             assert pa.concat_tables([batch.table for batch in stream]).to_pylist() == table.to_pylist()
+
+
+def test_more_turns_than_a_conversation_has_are_a_bad_row(tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    rows = [{"id": str(n), "prompt": ["x"] * n, "response_a": ["y"], "response_b": ["z"]} for n in (1, 10_000, 10_001)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    votes = read_votes(path, bad_rows="quarantine", quarantine=tmp_path / "side.jsonl")
+    assert votes.ids == ["1", "10000"]
+    assert "there are 10,001 turns, at most 10,000" in (tmp_path / "side.jsonl").read_text()
+
+
+def test_a_header_beyond_all_measure_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "votes.csv"
+    path.write_bytes(b"," * (2 << 20))
+    with pytest.raises(DataError, match="a header of more than 1 MB"):
+        drain(path)

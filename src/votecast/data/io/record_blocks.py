@@ -15,8 +15,10 @@ from votecast.data.io.stream import LARGEST_ROW
 from votecast.errors import DataError
 
 _QUOTE, _NEWLINE, _RETURN = b'"\n\r'
+_LARGEST_HEADER = 1 << 20
 LEAST_READ = 1 << 16
 _WINDOW = 1 << 20  # quotes are counted in parts: their positions take eight bytes each
+_LINE_ENDS = re.compile(rb"[\r\n]*+")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -51,13 +53,12 @@ class RecordBlocks:
         while True:
             self._pending = self._pending.lstrip(b"\r\n")
             end = next(self._record_ends(self._pending), 0)
-            room = LARGEST_ROW + 1 - len(self._pending)
-            more = b"" if end else self._source.read(min(max(len(self._pending), LEAST_READ), room))
+            more = b"" if end else self._source.read(max(len(self._pending), LEAST_READ))
             if not more:
                 break
             self._pending += more
-            if len(self._pending) > LARGEST_ROW:
-                raise self._too_large()
+            if len(self._pending) > _LARGEST_HEADER:
+                raise self._too_large("header", _LARGEST_HEADER)
         if not end and self._scan(self._pending)[1]:
             raise DataError(
                 f"{self._source.path}, header: a quote is opened and never closed; check how it was written"
@@ -75,7 +76,7 @@ class RecordBlocks:
             block = self._pending + chunk if self._pending else chunk
             cut, is_open = self._cut(block)
             if not cut and len(block) > LARGEST_ROW:
-                raise self._too_large()
+                raise self._too_large("row", LARGEST_ROW)
             if not chunk:
                 self.unfinished = block[cut:] if is_open else None
                 cut = cut if is_open else len(block)
@@ -124,13 +125,14 @@ class RecordBlocks:
         """Yield the position after each whole record; the last one only if its line end is there."""
         at = 0
         while (match := self._field.match(block, at)) and match.end() < len(block):
-            end = match.end()
-            at = end + (2 if block[end : end + 2] == b"\r\n" else 1)
-            if block[end] in (_NEWLINE, _RETURN):
+            at = match.end() + 1
+            if block[at - 1] in (_NEWLINE, _RETURN):
+                lines = _LINE_ENDS.match(block, at)  # empty lines are skipped
+                at = lines.end() if lines else at
                 yield at
 
-    def _too_large(self) -> DataError:
+    def _too_large(self, what: str, most: int) -> DataError:
         return DataError(
-            f"{self._source.path} has a row of more than {LARGEST_ROW >> 20} MB, the most that is read; "
+            f"{self._source.path} has a {what} of more than {most >> 20} MB, the most that is read; "
             "most likely a quote is never closed or the line ends are missing: check how the file was written"
         )
