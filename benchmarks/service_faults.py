@@ -1,10 +1,12 @@
 """Check that the service loses no requests under load, kills and shutdown.
 
-    python benchmarks/service_faults.py [--only crowd kills stop] [--judge bundled:baseline] [--seconds 60] [--kills 6]
+    python benchmarks/service_faults.py [--only crowd kills half stop] [--judge bundled:baseline] [--seconds 60]
 
 - crowd: 512 connections, each with a request at all times. Failed is what ends in anything but 200 or 429.
 - kills: one worker is killed with SIGKILL every 20 s under load. Lost is every request without a 200. A worker is
   replaced when `/ready` reports as many workers as before; shown are the seconds from each kill until then.
+- half: one worker is killed every 5 s for a minute, under half of the load that the service answers. Lost or refused is
+  every request without a 200.
 - stop: SIGTERM under load. Accepted is every request that was written to its connection before the signal was sent;
   lost is each of them without a 200. Later ones may only be refused (503, or no connection).
 """
@@ -28,6 +30,7 @@ from _service import Load, Outcome, Service, load, simulated, word
 
 REPLACED_WITHIN, STOPPED_WITHIN = 10.0, 30.0
 CROWD, BUSY = 512, 32
+HALF_SECONDS, HALF_BETWEEN = 60.0, 5.0
 
 
 def crowd(work: Path, asked: argparse.Namespace) -> bool:
@@ -60,6 +63,27 @@ def kills(work: Path, asked: argparse.Namespace) -> bool:
         f"replaced after {reported} s; at most {REPLACED_WITHIN:.0f} s: {word(slowest <= REPLACED_WITHIN)}", flush=True
     )
     return not lost and slowest <= REPLACED_WITHIN
+
+
+def half(work: Path, asked: argparse.Namespace) -> bool:
+    """Kill a worker every few seconds under half load."""
+    dice = random.Random(0)
+    with started(asked) as service:
+        whole = load(Plan(service.port, work / "requests", BUSY, HALF_SECONDS / 6))
+        rate = whole.count(200) / whole.seconds / 2
+        running = Load(Plan(service.port, work / "requests", 4 * BUSY, HALF_SECONDS, rate=rate, random=True))
+        killed, end = 0, time.monotonic() + HALF_SECONDS
+        while time.monotonic() + HALF_BETWEEN < end:
+            time.sleep(HALF_BETWEEN)
+            if workers := service.busiest(asked.workers):
+                os.kill(dice.choice(workers), signal.SIGKILL)
+                killed += 1
+        found = running.outcome()
+    lost = len(found) - found.count(200)
+    print(f"{killed} kills, one every {HALF_BETWEEN:.0f} s, at {rate:.1f} requests a second: {found.summary()}")
+    print(f"p50 {1000 * found.latency(50):.0f} ms, p99 {1000 * found.latency(99):.0f} ms")
+    print(f"requests lost or refused: {lost} of {len(found)}; reach 0: {word(not lost)}", flush=True)
+    return not lost
 
 
 def until_whole(service: Service, workers: int) -> float:
@@ -108,7 +132,7 @@ def started(asked: argparse.Namespace) -> Service:
 
 def main() -> int:
     """Print the figures; return 1 if a mark is missed."""
-    trials = {"crowd": crowd, "kills": kills, "stop": stop}
+    trials = {"crowd": crowd, "kills": kills, "half": half, "stop": stop}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(trials), default=list(trials))
     parser.add_argument("--judge", default="bundled:baseline")

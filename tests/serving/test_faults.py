@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -42,7 +43,8 @@ def inside(service: Service, count: int) -> Iterator[list[httpx.Response]]:
 
 
 def test_killed_workers_lose_nothing_and_are_replaced(start: Start) -> None:
-    service = start("--judge", "bundled:baseline", "--workers", "2").ready()
+    # long, since a busy machine may take its time to start workers: requests wait for them until their deadline
+    service = start("--judge", "bundled:baseline", "--workers", "2", "--timeout", "120").ready()
     with Load(service) as load:
         wait_for(lambda: load.statuses[200] > 50, "answers")
         killed = service.workers()[0]
@@ -57,8 +59,22 @@ def test_killed_workers_lose_nothing_and_are_replaced(start: Start) -> None:
         assert client.get("/health").status_code == 200
         before = load.statuses[200]
         wait_for(lambda: load.statuses[200] > before + 20, "answers")
-    assert set(load.statuses) <= {200, 503}, load.statuses
+    assert set(load.statuses) == {200}, load.statuses
     assert not load.unanswered and not load.mixed_up
+
+
+def test_bodies_that_never_come_take_no_places(start: Start) -> None:
+    service = start("--judge", "bundled:baseline", "--workers", "1", "--in-flight", "4").ready()
+    head = (
+        b"POST /v1/compare HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
+    )
+    with contextlib.ExitStack() as stack, service.client() as client:
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port))).sendall(head)
+        time.sleep(0.2)
+        assert client.post("/v1/compare", json=BATTLE).status_code == 200
+        assert "requests_in_flight 0.0" in client.get("/metrics").text
 
 
 def test_a_worker_that_hangs_is_replaced_and_its_request_fails(start: Start) -> None:

@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.serving.pools import rows, running, until
+from tests.serving.pools import RunningPool, rows, running, until
 
 from votecast.serving.request_errors import QueueFullError, RequestTimeoutError, WorkerLostError
 
@@ -32,16 +34,28 @@ def test_a_killed_worker_loses_nothing_and_is_replaced() -> None:
         assert pool.ask(battles) == expected
 
 
-def test_a_request_that_kills_two_workers_is_not_retried() -> None:
+def kill_two_workers(pool: RunningPool) -> Future[Any]:
+    """Ask for a prediction, and kill the two workers that get it one after the other."""
+    for number in range(2):
+        pool.kill(number, signal.SIGSTOP)
+    asked = pool.asked(rows(1))
+    until(pool.given)
+    first = pool.pids[0]
+    pool.kill(0)
+    until(lambda: first not in pool.pids and pool.given())
+    pool.kill(0)
+    return asked
+
+
+def test_a_request_outlives_two_workers_that_are_killed() -> None:
     with running(workers=2) as pool:
-        for number in range(2):
-            pool.kill(number, signal.SIGSTOP)
-        asked = pool.asked(rows(1))
-        until(pool.given)
-        first = pool.pids[0]
-        pool.kill(0)
-        until(lambda: first not in pool.pids and pool.given())
-        pool.kill(0)
+        assert len(kill_two_workers(pool).result(60)) == 1
+
+
+def test_a_request_that_kills_many_workers_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("votecast.serving.pool._MOST_TRIES", 2)
+    with running(workers=2) as pool:
+        asked = kill_two_workers(pool)
         with pytest.raises(WorkerLostError):
             asked.result(60)
         until(lambda: pool.pool.workers_ready == 2)

@@ -35,7 +35,7 @@ from votecast.serving.request_errors import (
     UnscoredError,
     json_response,
 )
-from votecast.serving.request_limits import InFlight, check_media_type, read_body, run_while_connected
+from votecast.serving.request_limits import BodyReader, InFlight, check_media_type, run_while_connected
 from votecast.serving.request_validation import parse_body
 from votecast.serving.schemas import (
     BatchRequest,
@@ -144,6 +144,7 @@ class Routes:
 
     def __init__(self, pool: Pool, settings: ServiceSettings, in_flight: InFlight, metrics: Metrics) -> None:
         self._pool, self._settings, self._in_flight, self._metrics = pool, settings, in_flight, metrics
+        self._bodies = BodyReader(settings.body_bytes, settings.timeout)
         # one leaderboard at a time: a fit uses all cores
         self._ranking = ThreadPoolExecutor(1)
 
@@ -211,8 +212,10 @@ class Routes:
         scope, receive, settings = request.scope, request.receive, self._settings
         self._check_ready()
         check_media_type(scope["headers"])
+        self._in_flight.check()
+        data = await self._bodies.read(receive, scope["headers"])
+        # places are for requests that are whole: bodies that never come must not fill them
         with self._in_flight.admit():
-            data = await read_body(receive, scope["headers"], settings.body_bytes, settings.timeout)
             if len(data) < _LONG_BODY:
                 body = parse_body(kind, data, settings.most)
             else:

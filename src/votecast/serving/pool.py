@@ -26,6 +26,7 @@ from votecast.serving.worker_processes import Batch, WorkerGroup, WorkerProcess
 
 State = Literal["loading", "ready", "draining", "failed"]
 
+_MOST_TRIES: Final = 6  # workers that may die over a request
 _QUEUED_ROWS: Final = 4  # rows that may wait, for each request that may be in flight
 _QUEUED_SHARE: Final = 0.5  # of the timeout for which rows may wait
 _HELD_CHARACTERS: Final = 1 << 28  # of all open requests
@@ -180,15 +181,15 @@ class Pool:
         self._metrics.count_batch(batch.judge, len(answers), batch.tokens, seconds)
 
     def on_lost(self, worker: WorkerProcess) -> None:
-        """Retry the batch of a worker that is gone, once."""
+        """Retry the batch of a worker that is gone, each request by itself, until its deadline."""
         if worker.batch is not None:
             batch, _ = self._finish(worker)
             for row in batch.rows:
                 row.tries += 1
                 if worker.is_hung:
                     row.request.fail(RequestTimeoutError())
-                # what has killed two workers would kill the next one too
-                elif row.tries > 1:
+                # workers also die of other causes; what has killed so many would kill the next one too
+                elif row.tries >= _MOST_TRIES:
                     row.request.fail(WorkerLostError())
             self._metrics.retries.inc(sum(not row.request.is_over for row in batch.rows))
             self._queues[batch.judge].put_back(batch.rows)

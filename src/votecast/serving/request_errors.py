@@ -106,10 +106,10 @@ class DrainingError(UnavailableError):
 
 
 class WorkerLostError(UnavailableError):
-    """The worker died with the request, and so did the one that retried it."""
+    """The worker died with the request, and so did those that retried it."""
 
     type = "worker_lost"
-    message = "the processes that scored this request died twice; send fewer or shorter texts"
+    message = "the processes that scored this request died one after the other; send fewer or shorter texts"
 
 
 class RequestTimeoutError(RequestError):

@@ -17,7 +17,13 @@ from votecast.serving.request_errors import QueueFullError, RequestError, Reques
 Headers = list[tuple[bytes, bytes]]
 T = TypeVar("T")
 
+GRACE: Final = 10.0
+"""Seconds in which a body may come at any rate."""
+LEAST_RATE: Final = 500
+"""Bytes a second at which a body must come after that, on average."""
+
 _JSON: Final = b"application/json"
+_MOST_HELD: Final = 1 << 28  # bytes of all bodies that are not whole yet
 
 
 class ClientDisconnectedError(Exception):
@@ -39,11 +45,15 @@ class InFlight:
         self.count = 0
         self.draining = False  # connections end with their next response
 
+    def check(self) -> None:
+        """Raise `QueueFullError` if a request would not be admitted now; its body need not be read then."""
+        if self.count >= self._most:
+            raise QueueFullError
+
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
         """Count a request while the block runs, or raise `QueueFullError`."""
-        if self.count >= self._most:
-            raise QueueFullError
+        self.check()
         self.count += 1
         try:
             yield
@@ -65,38 +75,58 @@ def check_media_type(headers: Headers) -> None:
         raise RequestError(message, status=415, type="media_type")
 
 
-async def read_body(receive: Receive, headers: Headers, most: int, seconds: float) -> bytes:
-    """Read the body of a request.
+class BodyReader:
+    """Reads the bodies of requests; those that are not whole yet share a budget of bytes.
 
     Args:
-        receive: The ASGI callable.
-        headers: Headers of the request.
-        most: Most bytes.
-        seconds: Most seconds until the body is complete.
-
-    Raises:
-        RequestError: With status 413 if it is longer, 408 if it takes longer.
-        ClientDisconnectedError: If the client has left before its end.
+        most: Most bytes of a body.
+        seconds: Most seconds until a body is complete. A body must also come at `LEAST_RATE`, after `GRACE` seconds.
     """
-    # uvicorn discards the rest of a body that is not read
-    # the announced length refuses a long body unread; the bytes are counted too, since it may be wrong or missing
-    announced = next((int(value) for name, value in headers if name == b"content-length"), 0)
-    body, is_whole = bytearray(), False
-    try:
-        async with asyncio.timeout(seconds):
-            while not is_whole and max(announced, len(body)) <= most:
-                message: Message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnectedError
-                body += message.get("body", b"")
-                is_whole = not message.get("more_body", False)
-    except TimeoutError:
-        text = f"the body was incomplete after {seconds:g} s; send it faster, or a shorter one"
-        raise RequestError(text, status=408, type="slow_body", closes=True) from None
-    if max(announced, len(body)) > most:
-        text = f"the body is longer than {most:,} bytes; send fewer or shorter texts at once"
-        raise RequestError(text, status=413, type="too_large")
-    return bytes(body)
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most, self._seconds = most, seconds
+        self._held = 0  # bytes of all bodies that are not whole yet
+
+    async def read(self, receive: Receive, headers: Headers) -> bytes:
+        """Read the body of a request.
+
+        Args:
+            receive: The ASGI callable.
+            headers: Headers of the request.
+
+        Raises:
+            RequestError: With status 413 if it is longer, 408 if it takes longer, 429 if too much is held.
+            ClientDisconnectedError: If the client has left before its end.
+        """
+        # uvicorn discards the rest of a body that is not read
+        # the announced length refuses a long body unread; the bytes are counted too, since it may be wrong or missing
+        announced = next((int(value) for name, value in headers if name == b"content-length"), 0)
+        body, is_whole, clock = bytearray(), False, asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout(min(self._seconds, GRACE)) as limit:
+                while not is_whole and max(announced, len(body)) <= self._most:
+                    message: Message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnectedError
+                    self._held += len(message.get("body", b""))
+                    body += message.get("body", b"")
+                    is_whole = not message.get("more_body", False)
+                    if self._held > _MOST_HELD and not is_whole:
+                        raise QueueFullError
+                    limit.reschedule(began + min(self._seconds, GRACE + len(body) / LEAST_RATE))
+        except TimeoutError:
+            text = (
+                f"the body was incomplete after {clock() - began:.0f} s; send it within {self._seconds:g} s, and "
+                f"{LEAST_RATE} bytes a second or more after the first {GRACE:g} s"
+            )
+            raise RequestError(text, status=408, type="slow_body", closes=True) from None
+        finally:
+            self._held -= len(body)
+        if max(announced, len(body)) > self._most:
+            text = f"the body is longer than {self._most:,} bytes; send fewer or shorter texts at once"
+            raise RequestError(text, status=413, type="too_large")
+        return bytes(body)
 
 
 async def run_while_connected(work: Coroutine[object, object, T], receive: Receive, seconds: float) -> T:

@@ -154,8 +154,10 @@ class RowQueue:
         self.tokens += row.tokens
 
     def put_back(self, rows: Iterable[QueuedRow]) -> None:
-        """Put the rows of a lost worker before all others."""
-        self._replace([*(row for row in rows if not row.request.is_over), *self._rows])
+        """Put the rows of a lost worker before all others; behind them where several workers died over them."""
+        rows = [row for row in rows if not row.request.is_over]
+        first, last = ([row for row in rows if (row.tries > 1) == again] for again in (False, True))
+        self._replace([*first, *self._rows, *last])
 
     def take(self) -> list[QueuedRow]:
         """Take the rows of the next batch."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MOST_STARTS: Final = 5  # deaths in a row after which the first start fails
-_MOST_RESTARTS: Final = 3  # deaths in a row after which requests no longer wait for a worker
+_MOST_RESTARTS: Final = 3  # failed starts in a row after which requests no longer wait for a worker
 _LONG_LIFE: Final = 5.0  # seconds after which a death is not counted with those before
 _LONGEST_PAUSE: Final = 5.0
 _THREADS: Final = (
@@ -128,7 +128,10 @@ class WorkerGroup:
         self.trouble = ""  # what is wrong with the workers, in one line
         self._judges, self._settings, self._pool = dict(judges), settings, pool
         self._threads = settings.threads or max(1, usable_cores() // settings.workers)
-        self._deaths = [0] * settings.workers  # of each place: workers in a row that died early or could not serve
+        self._deaths = [
+            0
+        ] * settings.workers  # of each place: workers in a row that could not serve, and one that died early
+        self._failed_starts = [0] * settings.workers  # of each place: those of the deaths that no signal caused
         self._were_ready: set[int] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._ending: set[asyncio.Task[int]] = set()
@@ -161,16 +164,18 @@ class WorkerGroup:
         if any(judge in worker.serves for worker in self.ready):
             return True
         some_start = len(self.ready) < len(self._deaths)
-        return judge not in self._refused and some_start and min(self._deaths) < _MOST_RESTARTS
+        return judge not in self._refused and some_start and min(self._failed_starts) < _MOST_RESTARTS
 
     async def _keep_worker(self, place: int) -> None:
         """Start a worker again and again, with growing pauses if it dies early."""
         clock = asyncio.get_running_loop().time
         while not self._has_failed:
             began = clock()
-            reason = await self._run_worker(place)
-            deaths = 0 if clock() - began > _LONG_LIFE and not reason else self._deaths[place] + 1
+            reason, was_killed = await self._run_worker(place)
+            deaths = self._deaths[place] + 1 if reason else int(clock() - began < _LONG_LIFE)
             self._deaths[place] = deaths
+            # requests wait for the next worker after one that was killed, and not for judges that cannot be loaded
+            self._failed_starts[place] = self._failed_starts[place] + (not was_killed) if reason else 0
             if reason:
                 self._note(reason)
             if not self.is_complete and deaths >= _MOST_STARTS:
@@ -179,12 +184,12 @@ class WorkerGroup:
             # 0, 0.25, 0.5, 1 ... seconds
             await asyncio.sleep(min(_LONGEST_PAUSE, 0.25 * 2 ** (deaths - 2)) if deaths > 1 else 0)
 
-    async def _run_worker(self, place: int) -> str:
-        """Run a worker until it is gone; return why it could not serve."""
+    async def _run_worker(self, place: int) -> tuple[str, bool]:
+        """Run a worker until it is gone; return why it could not serve, and whether a signal ended it."""
         try:
             worker = await self._start_worker()
         except OSError as error:
-            return f"a worker could not be started: {error}"
+            return f"a worker could not be started: {error}", False
         code, reason = 0, "a worker died while it loaded the judges"
         try:
             while (message := await receive_message(worker.reader)) is not None:
@@ -193,7 +198,7 @@ class WorkerGroup:
                 elif "judges" in message:
                     reason = self._admit_worker(place, worker, message["judges"])
                     if reason:
-                        return reason
+                        return reason, False
                     if self.is_complete:
                         await self._start_spare(message["modules"])
                 else:
@@ -210,7 +215,7 @@ class WorkerGroup:
             if was_ready and not self._is_stopped:
                 logger.warning("worker %d is gone (%s)", worker.process.pid, ending)
                 self._pool.on_lost(worker)
-        return reason and f"{reason} ({ending})"
+        return reason and f"{reason} ({ending})", code < 0
 
     async def _start_worker(self) -> WorkerProcess:
         """Let the spare process, or a new one, load the judges."""
