@@ -37,8 +37,11 @@ BOTH_BAD_NAMES = frozenset({"bothbad", "tie(bothbad)", "bothbadvote"})
 
 WINNER_NAMES: dict[str, Winner] = {
     **dict.fromkeys(("a", "modela", "responsea", "answera", "assistanta", "a>b", "a>>b", "leftvote"), "a"),
+    **dict.fromkeys(("model1", "response1", "answer1", "assistant1", "output1"), "a"),
     **dict.fromkeys(("b", "modelb", "responseb", "answerb", "assistantb", "b>a", "b>>a", "rightvote"), "b"),
-    **dict.fromkeys(("tie", "draw", "a=b", "tievote", "tie(bothgood)", "bothgood", *BOTH_BAD_NAMES), "tie"),
+    **dict.fromkeys(("model2", "response2", "answer2", "assistant2", "output2"), "b"),
+    **dict.fromkeys(("tie", "draw", "a=b", "tievote", "tie(inconsistent)", "tie(bothgood)", "bothgood"), "tie"),
+    **dict.fromkeys(BOTH_BAD_NAMES, "tie"),
 }
 """The class of each name of a winner that files use, as `winner_key` writes the name."""
 

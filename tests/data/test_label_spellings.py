@@ -26,9 +26,24 @@ def lines(path: Path, *rows: dict[str, Any]) -> Path:
 @pytest.mark.parametrize(
     ("name", "winner"),
     [
-        *((name, "a") for name in ("a", " A ", "model_a", "Model A", "MODEL-A", "response_a", "A>B", "A>>B")),
+        *(
+            (name, "a")
+            for name in ("a", " A ", "model_a", "Model A", "MODEL-A", "response_a", "model_1", "A>B", "A>>B")
+        ),
         *((name, "b") for name in ("b", "Model_B", "B>A", "rightvote")),
-        *((name, "tie") for name in ("tie", "Tie", "tie (bothbad)", "Tie (both bad)", "both bad", "Both-Bad", "A=B")),
+        *(
+            (name, "tie")
+            for name in (
+                "tie",
+                "Tie",
+                "tie (bothbad)",
+                "Tie (both bad)",
+                "both bad",
+                "Both-Bad",
+                "tie (inconsistent)",
+                "A=B",
+            )
+        ),
         *((name, None) for name in ("", " ", "None", "NaN", "nan", "null", "NA", "N/A", "<NA>", None)),
     ],
 )

@@ -30,6 +30,7 @@ _ROLES = {
     "developer": "system",
 }
 _NAMES = (("role", "content"), ("from", "value"))
+_EXCHANGE = {"input": "user", "output": "assistant"}
 _SPEAKER = re.compile(r"(?:^\s*|\n\n)(Human|Assistant):(?: |(?=\n|$))")
 
 
@@ -45,8 +46,11 @@ def read_messages(value: object, repairs: set[str]) -> list[Message]:
     """
     if not isinstance(value, list):
         raise CellError(f"the conversation is {json_kind(value)}; allowed is a list of messages with role and content")
-    messages = []
+    messages: list[Message] = []
     for number, message in enumerate(value, start=1):
+        if isinstance(message, dict) and set(message) == {"input", "output"}:  # one exchange
+            messages += [(role, _content(message[key], number, repairs)) for key, role in _EXCHANGE.items()]
+            continue
         names = next((names for names in _NAMES if isinstance(message, dict) and set(names) <= set(message)), None)
         if names is None:
             is_dict = isinstance(message, dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,8 +32,8 @@ def test_a_batch_that_is_cut_on_its_way(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_text(VOTES)
     plain = RowBatch.__init__
 
-    def lossy(self: RowBatch, batch: RawBatch, *, empty_is_missing: bool) -> None:
-        plain(self, RawBatch(batch.table[1:], batch.rows[1:]), empty_is_missing=empty_is_missing)
+    def lossy(self: RowBatch, batch: RawBatch, **options: Any) -> None:
+        plain(self, RawBatch(batch.table[1:], batch.rows[1:]), **options)
 
     monkeypatch.setattr(RowBatch, "__init__", lossy)
     with pytest.raises(DataError, match="has 9 rows, of which 8 were passed on and 0 rejected"):

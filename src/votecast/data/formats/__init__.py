@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow as pa
 from votecast.data.battles import TEXT_COLUMNS
 from votecast.data.formats.answer_pairs import ChosenRejected, RewardBench
 from votecast.data.formats.base import ANONYMOUS, FormatOptions, VoteFormat, text_cells
-from votecast.data.formats.column_names import LABEL_NAMES, StandardNames, propose_options
+from votecast.data.formats.column_names import ANSWER_NAMES, LABEL_NAMES, StandardNames, propose_labels, propose_options
 from votecast.data.formats.conversations import Arena, MtBench
 from votecast.data.formats.plain import Lmsys, Names, Numbers, Votecast, Wsdm
 from votecast.data.formats.public_sets import PUBLIC_SETS, PublicSet
@@ -84,11 +84,13 @@ def find_format(
             f"labels are named, and the format {found.name} has no column winner; name the column, as in --columns "
             "winner=COLUMN"
         )
+    proposal = None if found.has_labels or options.columns else _propose_winner(names, head, found.known)
+    if proposal is not None:
+        found.notes.append(f"no votes are read; if they are in another column, name it: {proposal}")
     if options.labels == "required" and not found.has_labels:
         raise DataError(
             f"{path} holds no votes; the format {found.name} has them in {', '.join(found.label_columns)}: add the "
-            f"columns, name the one that has them (--columns winner={_label_column(names) or 'COLUMN'}), or give a "
-            "file with votes"
+            f"columns, name the one that has them ({proposal or '--columns winner=...'}), or give a file with votes"
         )
     return found
 
@@ -111,9 +113,10 @@ def _by_columns(names: set[str], head: Sequence[pa.Table], open_ended: bool) -> 
     return next((kind for kind in kinds if names >= set(kind.needs)), None)
 
 
-def _label_column(names: Sequence[str]) -> str | None:
-    """Return a column that seems to hold votes."""
-    return next((name for name in names if LABEL_NAMES.search(name) and name not in KNOWN_COLUMNS), None)
+def _propose_winner(names: Sequence[str], head: Sequence[pa.Table], known: Collection[str]) -> str | None:
+    """Propose how to read the votes of a file that has the texts, if a column seems to hold them."""
+    found = next((name for name in names if LABEL_NAMES.search(name) and name not in known), None)
+    return found and f"--columns winner={found}{propose_labels(found, ('', ''), head)}"
 
 
 def _explain(
@@ -128,6 +131,9 @@ def _explain(
     reads += f"; and the public sets {', '.join(kind.name for kind in PUBLIC_SETS)}"
     given = set(names)
     is_ranked = given >= set(Names.needs) and given & set(Names.label_columns) and not given & set(TEXT_COLUMNS)
+    answers = [name for name in names if ANSWER_NAMES.search(name)]
+    if len(answers) == 1 and not is_ranked and not propose_options(names, head):
+        return f"its rows hold one answer ({answers[0]}), and a vote is between two; give a file with both"
     cure = propose_options(names, head) or "name them: --columns prompt=...,response_a=...,response_b=...,winner=..."
     why = f"no format fits its columns ({_ONLY_RANKED if is_ranked else cure})"
     if missing:
@@ -154,11 +160,13 @@ def _explain_shape(names: Sequence[str], head: Sequence[pa.Table]) -> str | None
         if all(name.isdigit() for name in names):
             return _PANDAS.format("index")
     rows = [name for name, cell in first.items() if isinstance(cell, list) and cell and isinstance(cell[0], dict)]
-    if len(names) == 1 and rows:
-        return f"its rows stand inside one object, in {rows[0]!r}; write that list alone, or one object a line"
+    wrapper = next((name for name in rows if name in _WRAPPERS), None)
+    if wrapper is not None and (len(names) == 1 or len(head[0]) == 1):
+        return f"its rows stand inside one object, in {wrapper!r}; write that list alone, or one object a line"
     return None
 
 
+_WRAPPERS: Final = ("rows", "data", "examples", "instances", "items", "records")
 _PANDAS: Final = (
     "it is one object with a whole table, as pandas writes with orient={!r}; write one object a row, as "
     'DataFrame.to_json(path, orient="records", lines=True) does'

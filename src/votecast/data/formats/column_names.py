@@ -23,7 +23,12 @@ TARGETS = (
 )
 """The columns that `columns` may name."""
 
-_OTHER_NAMES = {"messages_a": "conversation_a", "messages_b": "conversation_b"}
+_OTHER_NAMES = {
+    "messages_a": "conversation_a",
+    "messages_b": "conversation_b",
+    "chosen_response": "chosen",
+    "rejected_response": "rejected",
+}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SPACES = re.compile(r"[\s-]+")
 _SIDE = re.compile(
@@ -31,13 +36,14 @@ _SIDE = re.compile(
     re.IGNORECASE,
 )
 _SIDES = (("a", "b"), ("1", "2"), ("0", "1"), ("left", "right"), ("first", "second"), ("x", "y"))
-_ANSWERS = re.compile(
+ANSWER_NAMES = re.compile(
     r"response|answer|output|completion|reply|text|summary|generation|candidate|result", re.IGNORECASE
 )
 _PROMPTS = re.compile(r"prompt|question|instruction|query|input|context|history|post|request", re.IGNORECASE)
 LABEL_NAMES = re.compile(
     r"winner|label|preferred|preference|choice|vote|better|best|verdict|judg|overall|rating", re.IGNORECASE
 )
+_GUESSES = {"left": "a", "right": "b", "first": "a", "second": "b", "same": "tie", "equal": "tie", "both": "tie"}
 _MOST_LABELS = 6
 
 
@@ -132,7 +138,7 @@ def propose_options(names: Sequence[str], head: Sequence[pa.Table]) -> str:
         '--columns prompt=question,response_a=answer_1,response_b=answer_2,winner=label --labels "1=a,2=b"'
     """
     answers = next(
-        (pair for one in names for pair in _partners(one, names) if _ANSWERS.search(pair[0])),
+        (pair for one in names for pair in _partners(one, names) if ANSWER_NAMES.search(pair[0])),
         next((pair for one in names for pair in _partners(one, names) if not LABEL_NAMES.search(pair[0])), None),
     )
     if answers is None:
@@ -147,7 +153,7 @@ def propose_options(names: Sequence[str], head: Sequence[pa.Table]) -> str:
         found["winner"] = label
     columns = ",".join(f"{ours}={theirs}" for ours, theirs in found.items())
     columns = f'"{columns}"' if " " in columns else columns
-    return f"--columns {columns}" + (_propose_labels(label, answers, head) if label else "")
+    return f"--columns {columns}" + (propose_labels(label, answers, head) if label else "")
 
 
 def _partners(name: str, names: Sequence[str]) -> list[tuple[str, str]]:
@@ -165,17 +171,18 @@ def _split(name: str) -> list[tuple[str, str]]:
     return [(f"{name[: m.start()]}*{name[m.end() :]}".lower(), m[0].lower()) for m in _SIDE.finditer(name)]
 
 
-def _propose_labels(label: str, answers: tuple[str, str], head: Sequence[pa.Table]) -> str:
+def propose_labels(label: str, answers: tuple[str, str], head: Sequence[pa.Table]) -> str:
     """Propose a class for each label among the first rows, as far as its meaning can be guessed."""
     cells = itertools.chain.from_iterable(t.column(label).to_pylist() for t in head if label in t.column_names)
     values = {str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in cells if v is not None}
-    labels = sorted(values)[:_MOST_LABELS]
-    if not labels or all(winner_key(each) in WINNER_NAMES or winner_key(each) in NO_VOTE_NAMES for each in labels):
+    known_names = WINNER_NAMES.keys() | NO_VOTE_NAMES
+    labels = [each for each in sorted(values) if winner_key(each) not in known_names][:_MOST_LABELS]
+    if not labels:
         return ""
     meanings = dict.fromkeys(answers, "") | {answers[0]: "a", answers[1]: "b"}
-    numbers = {"1": "a", "2": "b", "0": "tie"} if answers[0][-1:] == "1" or "2" in labels else {"0": "a", "1": "b"}
-    numbers = {"1": "a", "0": "b", "-1": "b"} if "-1" in labels else numbers
-    known = meanings | numbers
+    numbers = {"1": "a", "2": "b", "0": "tie"} if answers[0][-1:] == "1" or "2" in labels else {}
+    numbers = {"0": "a", "1": "b"} if answers[0][-1:] == "0" else numbers
+    known = meanings | numbers | _GUESSES
     if set(labels) <= {"1", "2", "0"} and "2" in labels:
         labels = sorted({*labels, "1"})
-    return ' --labels "' + ",".join(f"{each}={known.get(each, 'a|b|tie|none')}" for each in labels) + '"'
+    return ' --labels "' + ",".join(f"{each}={known.get(each.lower(), 'a|b|tie|none')}" for each in labels) + '"'

@@ -8,9 +8,9 @@ const MOST_BYTES = 500_000_000;
 const TEXTS = ["prompt", "response_a", "response_b"];
 const ONE_HOT = ["winner_model_a", "winner_model_b", "winner_tie"];
 const WINNERS = new Map([
-  ...["a", "modela", "responsea", "answera", "assistanta", "a>b", "a>>b", "leftvote"].map((name) => [name, "a"]),
-  ...["b", "modelb", "responseb", "answerb", "assistantb", "b>a", "b>>a", "rightvote"].map((name) => [name, "b"]),
-  ...["tie", "draw", "a=b", "tievote", "tie(bothgood)", "bothgood", "bothbad", "tie(bothbad)", "bothbadvote"].map((name) => [name, "tie"]),
+  ...["a", "modela", "responsea", "answera", "assistanta", "a>b", "a>>b", "leftvote", "model1", "response1", "answer1", "assistant1", "output1"].map((name) => [name, "a"]),
+  ...["b", "modelb", "responseb", "answerb", "assistantb", "b>a", "b>>a", "rightvote", "model2", "response2", "answer2", "assistant2", "output2"].map((name) => [name, "b"]),
+  ...["tie", "draw", "a=b", "tievote", "tie(inconsistent)", "tie(bothgood)", "bothgood", "bothbad", "tie(bothbad)", "bothbadvote"].map((name) => [name, "tie"]),
   ...["", "none", "null", "nan", "na", "n/a", "<na>"].map((name) => [name, null]),
 ]);
 const HEAD = 100;
