@@ -337,3 +337,18 @@ def test_the_same_files_give_the_same_bytes(votecast: Callable, files: Path, tmp
         ranked(votecast, *words, "--out", tmp_path / f"{name}.csv", "--html", tmp_path / f"{name}.html")
     for ending in ("csv", "html"):
         assert (tmp_path / f"one.{ending}").read_bytes() == (tmp_path / f"two.{ending}").read_bytes()
+
+
+def test_a_name_that_a_spreadsheet_would_compute_is_text(votecast: Callable, tmp_path: Path) -> None:
+    names = ["=1+1", "+2", "plain"]
+    rows = [
+        {"id": str(n), "model_a": names[n % 3], "model_b": names[(n + 1) % 3], "prompt": f"Why {n}?"}
+        | {"response_a": f"So {n}.", "response_b": f"No {n}.", "winner": "a" if n % 2 else "b"}
+        for n in range(60)
+    ]
+    (tmp_path / "votes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for out in ("board.csv", "board.jsonl"):
+        ranked(votecast, "--input", tmp_path / "votes.jsonl", "--out", tmp_path / out)
+    assert {row["model"] for row in board(tmp_path / "board.csv")} == {"'=1+1", "'+2", "plain"}
+    kept = [json.loads(line)["model"] for line in (tmp_path / "board.jsonl").read_text().splitlines()]
+    assert set(kept) == set(names)

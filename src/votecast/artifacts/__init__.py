@@ -23,7 +23,7 @@ from votecast.artifacts.hashed_folders import (
     write_folder,
     write_part,
 )
-from votecast.artifacts.regular_files import digest_of, read_json, read_limited
+from votecast.artifacts.regular_files import check_text_files, digest_of, read_json, read_limited
 
 __all__ = [
     "CARD_NAME",
@@ -35,6 +35,7 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "check_free",
+    "check_text_files",
     "digest_of",
     "is_whole",
     "open_folder",

@@ -13,6 +13,8 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
+from votecast.errors import ArtifactError
+
 MOST_JSON: Final = 64 << 20
 """Bytes of a JSON file; the largest vocabularies of tokenizers have about half of that."""
 
@@ -64,3 +66,18 @@ def digest_of(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_text_files(folder: Path) -> None:
+    """Raise an ArtifactError if a file that parsers read whole, such as a vocabulary, is no file or too large.
+
+    Files of a checkpoint may be links, as in the cache of a hub.
+    """
+    for path in folder.iterdir():
+        if path.suffix in {".json", ".txt", ".jinja", ".model"} and not path.is_dir():
+            if path.exists() and not path.is_file():
+                raise ArtifactError(f"{path} is a pipe or a device; copy the folder again")
+            if path.is_file() and path.stat().st_size > MOST_JSON:
+                raise ArtifactError(
+                    f"{path} has {path.stat().st_size:,} bytes; the limit of such files is {MOST_JSON:,}"
+                )

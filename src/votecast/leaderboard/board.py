@@ -26,6 +26,9 @@ FEW_CLUSTERS: Final = 30
 HELPS: Final = 1.05
 """Predictions must be worth so many times the votes to be called a help."""
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell begins with that spreadsheets compute."""
+
 
 @dataclass(frozen=True)
 class Leaderboard:
@@ -105,10 +108,15 @@ def _readable(values: Floats | Ints) -> list[int | float | None]:
 def write_leaderboard(board: Leaderboard, path: str | Path, *, overwrite: bool = False) -> None:
     """Write a leaderboard atomically, one row a model, best first, in the format of the suffix, such as .csv.
 
+    In CSV and TSV, a name that a spreadsheet would compute, such as `=1+1`, begins with an apostrophe.
+
     Raises:
         ConfigError: If the suffix is unknown.
         ArtifactError: If the file already exists or the disk is full; nothing is left behind.
     """
-    container_of(path)
+    container, _ = container_of(path)
+    columns = board.columns()
+    if container in ("csv", "tsv"):
+        columns["model"] = [f"'{name}" if name.startswith(_FORMULA) else name for name in columns["model"]]
     with atomic_file(path, overwrite=overwrite) as part, TableWriter(part, path) as sink:
-        sink.write(pa.table(board.columns()))
+        sink.write(pa.table(columns))

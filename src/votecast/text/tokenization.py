@@ -5,7 +5,9 @@ The encoder calls it with a tokenizer of transformers or the byte tokenizer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from votecast.artifacts import check_text_files
 from votecast.config.extras import need
 from votecast.errors import ConfigError, JudgeError
 from votecast.text.sequences import Ints, Sequences, offsets_of
@@ -26,6 +29,7 @@ _FILES = (
 )  # fmt: skip
 # a class of transformers that found no files knows its special tokens alone, and would read every text as unknown
 _LEAST_TOKENS = 16
+_MOST_GROWTH = 64
 # A chat template that prints the date would make predictions depend on the day: this macro hides the function.
 _FIXED_DATE = "{% macro strftime_now(format) %}26 Jul 2024{% endmacro %}"
 
@@ -110,12 +114,14 @@ class FastTokenizer:
                 and responses it should not: a response could end itself and begin the other.
         """
         self._backend.encode_special_tokens = not specials
-        return [found.ids for found in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        with _matching():
+            return [found.ids for found in self._backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def spans(self, texts: Sequence[str], *, specials: bool = False) -> list[tuple[list[int], list[int]]]:
         """Return what `encode` does, each with the ends of its tokens in the text, in characters."""
         self._backend.encode_special_tokens = not specials
-        found = self._backend.encode_batch(list(texts), add_special_tokens=False)
+        with _matching():
+            found = self._backend.encode_batch(list(texts), add_special_tokens=False)
         return [(encoding.ids, [end for _, end in encoding.offsets]) for encoding in found]
 
     def render(self, turns: Sequence[tuple[str, str]]) -> str | None:
@@ -145,8 +151,34 @@ class FastTokenizer:
         self.tokenizer.save_pretrained(folder, save_jinja_files=False)
 
 
+@contextmanager
+def _matching() -> Iterator[None]:
+    """Turn the panic of a pattern that takes too long on a text into a JudgeError within this context."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of Rust, which is not an Exception
+            raise
+        raise JudgeError(
+            f"the tokenizer failed on a text: {str(error)[:200]}; a pattern of its tokenizer.json cannot be matched, "
+            "take the tokenizer that its model was published with"
+        ) from error
+
+
+def _check_growth(normalizer: object, name: str) -> None:
+    """Raise a ConfigError if a normalizer makes texts many times longer, as no published one does."""
+    waiting, most = [json.loads(normalizer.__getstate__())] if normalizer is not None else [], 1  # type: ignore[call-arg]
+    while waiting:
+        part = waiting.pop()
+        waiting += part.get("normalizers", [])
+        for key in ("content", "prepend"):
+            most *= max(len(part.get(key) or ""), 1)
+    if most > _MOST_GROWTH:
+        raise ConfigError(f"the normalizer of {name} makes texts {most:,} times longer; allowed is {_MOST_GROWTH}")
+
+
 def load_tokenizer(
-    path_or_name: str | Path, revision: str | None = None, *, eos_as_padding: bool = False
+    path_or_name: str | Path, revision: str | None = None, *, eos_as_padding: bool = False, local: bool = False
 ) -> FastTokenizer:
     """Load a tokenizer.
 
@@ -154,6 +186,7 @@ def load_tokenizer(
         path_or_name: A folder, or a name on the hub.
         revision: Commit, tag or branch of a hub name.
         eos_as_padding: Pad with the end-of-text token where there is no padding token, as decoders do.
+        local: Take that of a hub name from the cache on this machine alone.
 
     Raises:
         ConfigError: If there is no tokenizer of that name, or it cannot be read.
@@ -166,7 +199,9 @@ def load_tokenizer(
         raise ConfigError(f"{name} holds no tokenizer; it needs tokenizer.json, or one of {', '.join(_FILES[1:])}")
     transformers = need("transformers")
     source = str(folder) if folder.is_dir() else name
-    options = {"revision": revision} if revision else {}
+    if folder.is_dir():
+        check_text_files(folder)
+    options: dict[str, object] = {"local_files_only": local} | ({"revision": revision} if revision else {})
     try:
         found = transformers.AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False, **options)
     except Exception as error:  # damaged files raise whatever the parser beneath raises
@@ -177,6 +212,7 @@ def load_tokenizer(
         ) from error
     if not isinstance(found, transformers.PreTrainedTokenizerFast):
         raise JudgeError(f"the tokenizer of {name} has no fast form; save it with a tokenizer.json")
+    _check_growth(found.backend_tokenizer.normalizer, name)
     if len(found) < _LEAST_TOKENS:
         raise ConfigError(
             f"the tokenizer of {name} has {len(found)} tokens: its files are missing; it needs tokenizer.json, or one "

@@ -24,8 +24,10 @@ from transformers import (
     PreTrainedModel,
 )
 
+from votecast.artifacts import check_text_files
 from votecast.errors import ArtifactError, ConfigError
-from votecast.models.neural.hub import hub_commit, loading_model
+from votecast.models.neural.config_limits import check_config, check_weights_suffice, without_kernels
+from votecast.models.neural.hub import hub_commit, loading_model, missing_base
 from votecast.models.neural.packaged_weights import MINILM, SMOLLM2, minilm_folder, smollm2_folder
 from votecast.models.neural.quantization import convert_in_memory
 from votecast.models.neural.weight_files import WEIGHTS, weight_files, weights_digest
@@ -67,15 +69,17 @@ class Source:
         revision: Commit, branch or tag on the hub.
         tiny: Architecture of a small random model; empty for all others.
         base: Name, revision, SHA-256 and licence, for judges that do not hold these weights themselves.
+        local: Whether a model of the hub is taken from its cache on this machine alone, as judges are loaded.
     """
 
     path: str
     revision: str | None = None
     tiny: str = ""
     base: dict[str, object] | None = None
+    local: bool = False
 
     @classmethod
-    def of(cls, name: str, revision: str | None = None) -> Source:
+    def of(cls, name: str, revision: str | None = None, *, local: bool = False) -> Source:
         """Resolve the setting `model.name`.
 
         Raises:
@@ -98,13 +102,21 @@ class Source:
             return cls(str(folder), base={"name": name, "revision": None, "sha256": digest, "licence": None})
         if name.count("/") > 1 or name.startswith((".", "~", "/")) or folder.exists():
             raise ConfigError(f"model.name is {name!r}, and there is no such folder; give a folder with weights")
-        return cls(name, revision, base={"name": name, "revision": revision, "sha256": None, "licence": None})
+        base: dict[str, object] = {"name": name, "revision": revision, "sha256": None, "licence": None}
+        return cls(name, revision, base=base, local=local)
 
     def pinned(self) -> Source:
-        """Return the source at the commit that the hub, or its cache, has now; itself where it is not on the hub."""
+        """Return the source at the commit that the hub, or its cache, has now; itself where it is not on the hub.
+
+        Raises:
+            ConfigError: If only the cache may be asked, and does not have it.
+        """
         if self.tiny or Path(self.path).is_dir():
             return self
-        commit = hub_commit(self.path, self.revision) or self.revision
+        found = hub_commit(self.path, self.revision, local=self.local)
+        if self.local and found is None:
+            raise ConfigError(missing_base(self.path, self.revision))
+        commit = found or self.revision
         return replace(self, revision=commit, base={**(self.base or {}), "revision": commit})
 
     def tokenizer(self, *, eos_as_padding: bool = False) -> FastTokenizer:
@@ -117,8 +129,8 @@ class Source:
         if self.tiny:
             return tiny_tokenizer()
         config = self.config()  # an unknown name is reported as that of a model, not of a tokenizer
-        with loading_model(self.path):
-            found = load_tokenizer(self.path, revision=self.revision, eos_as_padding=eos_as_padding)
+        with loading_model(self.path, local=self.local):
+            found = load_tokenizer(self.path, revision=self.revision, eos_as_padding=eos_as_padding, local=self.local)
         check_vocabulary(config, found.reach, self.path)
         return found
 
@@ -126,8 +138,11 @@ class Source:
         """Load the configuration, without weights."""
         if self.tiny:
             return tiny_config(self.tiny, tiny_tokenizer())
-        with loading_model(self.path):
-            return AutoConfig.from_pretrained(self.path, **self._options())
+        with loading_model(self.path, local=self.local):
+            if Path(self.path).is_dir():
+                check_text_files(Path(self.path))
+            check_config(PretrainedConfig.get_config_dict(self.path, **self._options())[0], self.path)
+            return without_kernels(AutoConfig.from_pretrained(self.path, **self._options()))
 
     def load(
         self,
@@ -173,9 +188,12 @@ class Source:
                 f"{folder} holds no weights; allowed are {', '.join(WEIGHTS)} beside its config.json: give the folder "
                 "of a model saved with save_pretrained"
             )
+        if folder.is_dir():
+            size = sum(file.stat().st_size for file in weight_files(folder))
+            check_weights_suffice(config, size, self.path)
         # transformers would fail at the first tensor of another shape; all are named below
         keywords |= {"ignore_mismatched_sizes": True, "output_loading_info": True}
-        with loading_model(self.path):
+        with loading_model(self.path, local=self.local):
             model, found = factory.from_pretrained(self.path, config=config, **keywords, **self._options())
         check_layers(config, found["unexpected_keys"], self.path)
         _check_loaded(self.path, found["missing_keys"], found["mismatched_keys"], len(labels) if head_given else None)
@@ -183,7 +201,8 @@ class Source:
 
     def _options(self) -> dict[str, object]:
         # code in a folder or on the hub is never run
-        return ({"revision": self.revision} if self.revision else {}) | {"trust_remote_code": False}
+        given: dict[str, object] = {"revision": self.revision} if self.revision else {}
+        return given | {"local_files_only": self.local, "trust_remote_code": False}
 
 
 def check_positions(config: PretrainedConfig, max_length: int, name: str) -> None:

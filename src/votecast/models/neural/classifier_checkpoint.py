@@ -13,10 +13,11 @@ from pathlib import Path
 import torch
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PretrainedConfig, PreTrainedModel
 
-from votecast.artifacts import digest_of
+from votecast.artifacts import DAMAGE, digest_of
 from votecast.errors import ArtifactError, ConfigError
 from votecast.models.neural.backbone import Source, check_layers, check_vocabulary
 from votecast.models.neural.hub import loading_model, silence_transformers
+from votecast.models.neural.quantization import stored_bits
 from votecast.models.neural.weight_files import WEIGHTS, read_weights, weight_files
 from votecast.text.tokenization import FastTokenizer, Tokenizer, load_tokenizer
 from votecast.types import CLASSES
@@ -142,6 +143,8 @@ def read_classifier(
             f"{folder} is a judge of votecast already; to take a member out of it, give {folder}/members/0"
         )
     config = Source(str(folder)).config()
+    if stored_bits(config) is not None:
+        raise ArtifactError(f"{folder} is stored in few bits; give the classifier as it was trained, in 16 or 32 bits")
     order, named = output_order(folder, config, labels)
     files = weight_files(folder)
     known = checked_tokenizer(folder, read_tokenizer(folder, config, tokenizer))
@@ -200,7 +203,7 @@ def _classifier(folder: Path, config: PretrainedConfig, tensors: dict[str, torch
             model, found = kind.from_pretrained(
                 None, config=config, state_dict=tensors, dtype=torch.float32, output_loading_info=True
             )
-    except (RuntimeError, ValueError, KeyError) as error:
+    except (*DAMAGE, AssertionError, ImportError, RuntimeError) as error:
         raise ArtifactError(f"{folder}: the weights do not fit config.json: {str(error).strip()[:300]}") from error
     check_layers(config, found["unexpected_keys"], str(folder))
     if missing := sorted(found["missing_keys"]):

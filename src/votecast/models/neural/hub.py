@@ -18,10 +18,10 @@ from huggingface_hub.errors import (
     RevisionResolutionError,
     StrictDataclassError,
 )
-from safetensors import SafetensorError
 from transformers import PretrainedConfig
 from transformers.utils import cached_file, extract_commit_hash, logging
 
+from votecast.artifacts import DAMAGE
 from votecast.config.extras import need
 from votecast.config.machine import fitting_in_memory
 from votecast.errors import ArtifactError, ConfigError, JudgeError
@@ -29,7 +29,7 @@ from votecast.inference.devices import MORE_MEMORY
 from votecast.models.neural.hub_access import asking_hub, has_network, unreachable
 
 # what transformers raises of itself, of config.json, of a damaged file, and of a commit that it cannot ask for
-_FAULTS = (OSError, ValueError, KeyError, StrictDataclassError, SafetensorError, RevisionResolutionError)
+_FAULTS = (*DAMAGE, AssertionError, ImportError, StrictDataclassError, RevisionResolutionError)
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def silence_transformers() -> Iterator[None]:
 
 
 @contextmanager
-def loading_model(name: str) -> Iterator[None]:
+def loading_model(name: str, *, local: bool = False) -> Iterator[None]:
     """Turn the errors of loading a model into those of votecast within this context.
 
     Raises:
@@ -55,7 +55,11 @@ def loading_model(name: str) -> Iterator[None]:
         JudgeError: If weights and configuration do not fit, or the weights do not fit into the memory.
     """
     try:
-        with silence_transformers(), asking_hub(name), fitting_in_memory(f"the weights of {name!r}", MORE_MEMORY):
+        with (
+            silence_transformers(),
+            asking_hub(name, local=local),
+            fitting_in_memory(f"the weights of {name!r}", MORE_MEMORY),
+        ):
             yield
     except (ConfigError, *_FAULTS) as error:
         if (reason := _hub_reason(name, error)) is None and isinstance(error, ConfigError):
@@ -69,40 +73,50 @@ def loading_model(name: str) -> Iterator[None]:
         raise JudgeError(f"the weights of {name!r} do not fit its config.json: {first_line(error)}") from error
 
 
-def hub_config(name: str, revision: str | None) -> dict[str, object]:
+def hub_config(name: str, revision: str | None, *, local: bool = False) -> dict[str, object]:
     """Read config.json of a model on the hub; empty if it cannot be read, which loading the model reports."""
     try:
-        with silence_transformers(), asking_hub(name):
-            return dict(PretrainedConfig.get_config_dict(name, revision=revision)[0])
+        with silence_transformers(), asking_hub(name, local=local):
+            return dict(PretrainedConfig.get_config_dict(name, revision=revision, local_files_only=local)[0])
     except (OSError, ValueError):
         return {}
 
 
-def hub_commit(name: str, revision: str | None) -> str | None:
+def hub_commit(name: str, revision: str | None, *, local: bool = False) -> str | None:
     """Return the commit that a model has on the hub, or in its cache; None if config.json cannot be read."""
     try:
-        with silence_transformers(), asking_hub(name):
-            found: str | None = extract_commit_hash(cached_file(name, "config.json", revision=revision), None)
+        with silence_transformers(), asking_hub(name, local=local):
+            place = cached_file(name, "config.json", revision=revision, local_files_only=local)
+            found: str | None = extract_commit_hash(place, None)
     except (OSError, ValueError):
         return None
     return found
 
 
-def download_model(name: str, revision: str | None, patterns: list[str]) -> Path:
-    """Download the files of a model on the hub, unless they are in its cache.
+def download_model(name: str, revision: str | None, patterns: list[str], *, local: bool = False) -> Path:
+    """Download the files of a model on the hub, unless they are in its cache; with `local`, take them from there alone.
 
     Raises:
         ArtifactError: If they cannot be downloaded.
     """
     hub = need("huggingface_hub")
     try:
-        with silence_transformers(), asking_hub(name):
-            return Path(hub.snapshot_download(name, revision=revision, allow_patterns=patterns))
+        with silence_transformers(), asking_hub(name, local=local):
+            return Path(hub.snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=local))
     except _FAULTS as error:
         raise ArtifactError(
             _hub_reason(name, error)
             or f"the model {name!r} cannot be downloaded: {first_line(error)}; give a folder with its files"
         ) from error
+
+
+def missing_base(name: str, revision: str | None) -> str:
+    """Say how to get the base of a judge: loading a judge opens no connection to a place that its author chose."""
+    command = f"hf download {name}" + (f" --revision {revision}" if revision else "")
+    return (
+        f"the judge was made from {name!r}, which is not in {constants.HF_HUB_CACHE}, and a judge is loaded without "
+        f"the network; if you trust that model, run `{command}` and load the judge again"
+    )
 
 
 def first_line(error: BaseException) -> str:

@@ -18,19 +18,20 @@ from votecast.config.extras import need
 
 
 @contextmanager
-def asking_hub(name: str) -> Iterator[None]:
+def asking_hub(name: str, *, local: bool = False) -> Iterator[None]:
     """Keep the hub's retries out of the log within this context; without a network its cache answers at once.
 
     A request that finds no network is repeated by huggingface_hub for 23 seconds.
 
     Args:
         name: A folder, which needs no hub, or the name of a model.
+        local: Whether the cache answers in any case, and nothing is looked up.
     """
     constants: Any = need("huggingface_hub.constants")
     log = getLogger("huggingface_hub")
     level, offline = log.level, constants.HF_HUB_OFFLINE
     log.setLevel(ERROR)  # it logs every retry
-    constants.HF_HUB_OFFLINE = offline or not (Path(name).expanduser().is_dir() or has_network())
+    constants.HF_HUB_OFFLINE = offline or local or not (Path(name).expanduser().is_dir() or has_network())
     try:
         yield
     finally:

@@ -62,6 +62,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         delta: Adapters, biases and head, for a member whose folder does not hold its backbone.
         offset_judge: The fitted judge whose predictions the network starts from; None without the setting `offset`.
         made_with: What a loaded judge recorded of the base it was made with.
+        is_restored: Whether the member comes from a judge folder; its base is then taken from this machine alone.
         base_in_memory: The backbone that this member shares with others; None for one of its own.
         engine_slot: Holds the engine that runs the network in predictions.
     """
@@ -75,6 +76,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
         self.delta: adapters.Tensors | None = None
         self.offset_judge: Model | None = None
         self.made_with: Mapping[str, object] = {}
+        self.is_restored = False
         self.base_in_memory: SharedBase | None = None
         self.engine_slot = EngineSlot(EngineGroup())
         self._watched: tuple[NeuralPrepared, Probabilities, Floats] | None = None
@@ -90,7 +92,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
     @cached_property
     def source(self) -> Source:
         """Where the backbone comes from; one from the hub stays at the commit of the first use."""
-        return Source.of(self.settings.name, self.revision).pinned()
+        return Source.of(self.settings.name, self.revision, local=self.is_restored).pinned()
 
     @property
     def revision(self) -> str | None:
@@ -394,6 +396,7 @@ class NeuralModel(NetworkModel[NeuralPrepared]):
             self.offset_judge.save(folder / OFFSET)
 
     def _restore(self, folder: Path) -> None:
+        self.is_restored = True
         self.read_records(folder)
         if (folder / DELTA).is_file():
             self.made_with = json.loads((folder / BASE).read_text("utf-8")) or {}

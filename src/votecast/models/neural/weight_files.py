@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -132,7 +131,9 @@ def read_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
 def _pickled_tensors(file: Path) -> dict[str, torch.Tensor]:
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except Exception as error:
+        if type(error).__name__ != "UnpicklingError":  # of the module pickle, which is not imported here
+            raise
         raise ArtifactError(
             f"{file} holds more than tensors, and loading it could run code; votecast does not. Where you trust it, "
             "save the model again with safetensors (save_pretrained of transformers 5 does)"

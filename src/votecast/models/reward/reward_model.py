@@ -82,7 +82,7 @@ class RewardModel(CausalModel):
     @cached_property
     def source(self) -> Source:
         """Where the model comes from; one from the hub stays at the commit that the judge was made with."""
-        return reward_source(self.settings.name, self.revision)
+        return reward_source(self.settings.name, self.revision, local=self.is_restored)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -328,6 +328,7 @@ class RewardModel(CausalModel):
             (folder / BASE).write_text(json.dumps(self.made_with or self.base, indent=2) + "\n", "utf-8")
 
     def _restore(self, folder: Path) -> None:
+        self.is_restored = True
         self.link = Link.from_dict(json.loads((folder / LINK).read_text("utf-8")))
         if self.is_trained:
             super()._restore(folder)

@@ -18,6 +18,7 @@ from transformers import (
 
 from votecast.errors import ConfigError
 from votecast.models.neural.backbone import Source, check_vocabulary
+from votecast.models.neural.config_limits import check_config
 from votecast.models.neural.hub import download_model, hub_config, silence_transformers
 from votecast.models.neural.internlm2 import is_internlm2, llama_config, read_config, read_reward
 from votecast.models.neural.internlm2_tokenizer import InternLM2Tokenizer, is_internlm2_tokenizer
@@ -90,14 +91,14 @@ class InternLM2Source(Source):
         return found
 
 
-def reward_source(name: str, revision: str | None = None) -> Source:
+def reward_source(name: str, revision: str | None = None, *, local: bool = False) -> Source:
     """Resolve the setting `model.name`, with the hash of all files of its weights.
 
     Raises:
         ConfigError: If there is no such model, or it is an InternLM2 model that gives no rewards.
         ArtifactError: If its files cannot be read.
     """
-    source = Source.of("tiny:llama" if name == "tiny:internlm2" else name, revision)
+    source = Source.of("tiny:llama" if name == "tiny:internlm2" else name, revision, local=local)
     if source.tiny:
         return source
     folder = Path(source.path)
@@ -108,11 +109,12 @@ def reward_source(name: str, revision: str | None = None) -> Source:
             source = replace(source, base={**(source.base or {}), "sha256": weights_digest(weight_files(folder))})
     else:
         source = source.pinned()
-        values = hub_config(source.path, source.revision)
+        values = hub_config(source.path, source.revision, local=local)
         if is_internlm2(values):
-            folder = download_model(source.path, source.revision, _FILES)
+            folder = download_model(source.path, source.revision, _FILES, local=local)
     if not is_internlm2(values):
         return source
+    check_config(values, str(folder))
     llama_config(values)  # another class of InternLM2 is refused before anything is read
     return InternLM2Source(str(folder), source.revision, base=source.base)
 
