@@ -167,7 +167,7 @@ def _matching() -> Iterator[None]:
 
 def _check_growth(normalizer: object, name: str) -> None:
     """Raise a ConfigError if a normalizer makes texts many times longer, as no published one does."""
-    waiting, most = [json.loads(normalizer.__getstate__())] if normalizer is not None else [], 1  # type: ignore[call-arg]
+    waiting, most = [json.loads(normalizer.__getstate__())] if normalizer is not None else [], 1  # type: ignore[arg-type]
     while waiting:
         part = waiting.pop()
         waiting += part.get("normalizers", [])
