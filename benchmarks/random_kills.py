@@ -1,10 +1,11 @@
-"""Check that killed and resumed training and prediction give the same bytes.
+"""Check that killed commands, run again, give the same bytes and leave nothing else.
 
-    python benchmarks/random_kills.py [--kills 50] [--recipe cross_encoder] [--only train predict] [--seed 0]
+    python benchmarks/random_kills.py [--kills 200] [--recipe cross_encoder] [--only train predict] [--seed 0]
 
 Each command is first run undisturbed, which gives its bytes and its time. Then it is started again and again and killed
-after a random share of that time, until it comes to its end; its output is compared and removed, and the next round
-begins, until so many kills are done, half of them in training and half in prediction.
+after a random share of that time, until it comes to its end; its folder is compared, file by file, hidden ones too, and
+removed, and the next round begins, until so many kills are done, the same share of them in each command. `train`,
+`predict` and `score` are run again with --resume; `convert`, `calibrate` and `rank` as they are.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VOTES, ROWS = 240, 6000
+VERBS = ["train", "predict", "score", "convert", "calibrate", "rank"]
+SCORE = "score --model recipe:internlm2_reward --small --input {folder}/votes.csv --out {{out}}/scores.parquet"
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class Command:
     Args:
         words: The words after `votecast`; {out} stands for the folder.
         folder: Where its rounds are made.
+        again: Further words when it is run again after a kill.
     """
 
     words: list[str]
     folder: Path
+    again: tuple[str, ...] = ()
 
     def start(self, out: Path, *further: str) -> subprocess.Popen[bytes]:
         """Start the command in a child process."""
@@ -81,7 +86,7 @@ def one_round(command: Command, out: Path, seconds: float, most: int, dice: rand
     """Start, kill and resume until the command finishes; return the kills."""
     kills = 0
     while True:
-        child = command.start(out, "--resume")
+        child = command.start(out, *command.again)
         try:
             patience = None if kills == most else dice.uniform(0, seconds)
             if child.wait(patience):
@@ -93,30 +98,43 @@ def one_round(command: Command, out: Path, seconds: float, most: int, dice: rand
             kills += 1
 
 
-def commands(folder: Path, recipe: str) -> dict[str, Command]:
-    """Return training of a small judge and prediction with the bundled baseline."""
-    for words in (f"--rows {VOTES} --out {folder}/votes.csv", f"--rows {ROWS} --no-votes --out {folder}/test.csv"):
-        subprocess.run([sys.executable, "-m", "votecast", "simulate", *words.split()], check=True, capture_output=True)
-    train = f"train {recipe} --small --train {folder}/votes.csv --out {{out}}/judge".split()
-    predict = f"predict --input {folder}/test.csv --out {{out}}/predictions.parquet".split()
-    return {"train": Command(train, folder / "train"), "predict": Command(predict, folder / "predict")}
+def commands(folder: Path, recipe: str, only: list[str]) -> dict[str, Command]:
+    """Return the commands by verb; each writes below its own folder."""
+
+    def make(line: str) -> None:
+        subprocess.run([sys.executable, "-m", "votecast", *line.split()], check=True, capture_output=True)
+
+    def command(line: str, *again: str) -> Command:
+        return Command(line.split(), folder / line.split(maxsplit=1)[0], again)
+
+    make(f"simulate --rows {VOTES} --out {folder}/votes.csv")
+    make(f"simulate --rows {VOTES} --seed 1 --out {folder}/fresh.csv")
+    make(f"simulate --rows {ROWS} --no-votes --out {folder}/test.csv")
+    make(f"train baseline --small --train {folder}/votes.csv --out {folder}/judge")
+    made = {
+        "train": command(f"train {recipe} --small --train {folder}/votes.csv --out {{out}}/judge", "--resume"),
+        "predict": command(f"predict --input {folder}/test.csv --out {{out}}/predictions.parquet", "--resume"),
+        "score": command(SCORE.format(folder=folder), "--resume"),
+        "convert": command(f"convert {folder}/test.csv {{out}}/votes.parquet"),
+        "calibrate": command(f"calibrate --judge {folder}/judge --input {folder}/fresh.csv --out {{out}}/judge"),
+        "rank": command(f"rank --input {folder}/votes.csv --out {{out}}/leaderboard.csv --json {{out}}/ranks.json"),
+    }
+    return {verb: made[verb] for verb in only}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--recipe", default="cross_encoder")
-    parser.add_argument("--only", nargs="+", choices=["train", "predict"], default=["train", "predict"])
+    parser.add_argument("--only", nargs="+", choices=VERBS, default=VERBS)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     dice, failed = random.Random(asked.seed), 0
     with tempfile.TemporaryDirectory() as name:
-        for verb, command in commands(Path(name), asked.recipe).items():
-            if verb not in asked.only:
-                continue
+        for verb, command in commands(Path(name), asked.recipe, asked.only).items():
             rounds, kills, wrong = killed_rounds(command, -(-asked.kills // len(asked.only)), dice)
             print(
-                f"{verb:8} {kills} kills in {rounds} rounds, {rounds - wrong} of them with the same bytes", flush=True
+                f"{verb:9} {kills} kills in {rounds} rounds, {rounds - wrong} of them with the same bytes", flush=True
             )
             failed += wrong
     return int(failed > 0)
