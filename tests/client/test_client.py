@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import Callable
@@ -16,12 +17,14 @@ from votecast import AsyncClient, Battle, Client, ConfigError, DataError, Servic
 
 JUDGE = {"name": "baseline", "hash": "0" * 64}
 URL = "http://127.0.0.1:8000"
+SHARES = {"a": 0.5, "b": 0.3, "tie": 0.2}
+BATTLE = {"prompt": "p", "response_a": "x", "response_b": "y"}
+GAME = {"model_a": "x", "model_b": "y", "winner": "a"}
 BUSY = httpx.Response(429, headers={"retry-after": "7"}, json={"error": {"type": "busy", "message": "come back"}})
 
 
 def prediction(id: str = "") -> dict[str, Any]:
-    shares = {"a": 0.5, "b": 0.3, "tie": 0.2}
-    return {"id": id, "probabilities": shares, "decision": "a", "judge": JUDGE, "cut": None}
+    return {"id": id, "probabilities": SHARES, "decision": "a", "judge": JUDGE, "cut": None}
 
 
 def service(request: httpx.Request) -> httpx.Response:
@@ -37,7 +40,7 @@ def service(request: httpx.Request) -> httpx.Response:
             places = [{"path": f"battles.{place}.prompt", "message": "is empty"}]
             error = {"type": "unfit", "message": "a field cannot be used", "errors": places}
             return httpx.Response(422, json={"error": error})
-    found = [prediction(str(battle["prompt"])) for battle in asked["battles"]]
+    found = [prediction(str(battle["id"])) for battle in asked["battles"]]
     return httpx.Response(200, json={"judge": JUDGE, "predictions": found})
 
 
@@ -96,7 +99,7 @@ def test_a_prediction_has_the_shape_of_the_service(call: Run) -> None:
 
 
 def test_reasons_and_both_orders_are_returned_on_request(call: Run) -> None:
-    explained = prediction() | {"orders": {"given": {}, "swapped": {}}, "reasons": None}
+    explained = prediction() | {"orders": dict.fromkeys(("given", "swapped"), SHARES), "reasons": None}
     script = Script(httpx.Response(200, json=explained))
     assert call(script, "compare", "p", "a", "b", explain=True, judge="j", order="given").to_dict() == explained
     sent = {"prompt": "p", "response_a": "a", "response_b": "b", "judge": "j", "order": "given", "explain": True}
@@ -112,7 +115,7 @@ def test_any_number_of_battles_keeps_its_order(call: Run, rows: int) -> None:
 def test_a_battle_is_sent_without_its_vote(call: Run) -> None:
     script = Script(
         httpx.Response(200, json={"judges": []}),
-        httpx.Response(200, json={"judge": JUDGE, "predictions": [prediction()]}),
+        httpx.Response(200, json={"judge": JUDGE, "predictions": [prediction("1")]}),
     )
     battle = Battle(id="1", prompt="p", response_a="a", response_b="b", winner="a", model_a="m", model_b="n")
     call(script, "compare_batch", [battle])
@@ -254,6 +257,55 @@ def test_a_refusal_by_something_else_is_an_error_with_its_status(call: Run, cont
     with pytest.raises(ServiceError, match="answered 502") as caught:
         call(lambda _: httpx.Response(502, content=content), "judges")
     assert caught.value.status == 502
+
+
+WRONG: list[tuple[str, tuple[Any, ...], Any]] = [
+    ("compare", ("p", "a", "b"), prediction() | {"probabilities": {"a": 0.5, "b": 0.3}}),
+    ("compare", ("p", "a", "b"), prediction() | {"probabilities": {"a": 0.9, "b": 0.9, "tie": 0.9}}),
+    ("compare_batch", ([BATTLE, BATTLE],), [prediction("1"), prediction("0")]),
+    ("compare_batch", ([BATTLE, BATTLE],), [prediction("0")]),
+    ("rerank", ("p", ["a", "b"]), [{"index": 1, "score": 0.9}, {"index": 1, "score": 0.1}]),
+    ("rerank", ("p", ["a", "b"]), [{"index": 0, "score": 0.9}]),
+    ("rerank", ("p", ["a"]), [{"index": 5, "score": 0.9}]),
+    ("leaderboard", ([GAME],), [{"model": "x"}, {"model": "someone"}]),
+    ("leaderboard", ([GAME],), [{"model": "x"}, {"model": "x"}]),
+]
+
+
+@pytest.mark.parametrize(("method", "words", "sent"), WRONG)
+def test_an_answer_to_something_else_is_an_error(call: Run, method: str, words: Any, sent: Any) -> None:
+    answers: dict[str, Any] = {
+        "compare": sent,
+        "compare_batch": {"judge": JUDGE, "predictions": sent},
+        "rerank": {"id": "", "ranking": sent, "judge": JUDGE},
+        "leaderboard": {"models": sent, "method": "bradley_terry", "games": 1},
+    }
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_listing = request.url.path == "/v1/judges"
+        return httpx.Response(200, json={"judges": []} if is_listing else answers[method])
+
+    with pytest.raises(ServiceError, match="answered with something that no votecast service"):
+        call(answer, method, *words)
+
+
+def test_no_answer_is_inflated_or_longer_than_any_can_be(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[httpx.Request] = []
+
+    def bomb(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        packed = httpx.ByteStream(gzip.compress(bytes(10_000_000)))
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=packed)
+
+    with pytest.raises(ServiceError, match="is encoded as 'gzip', which was not asked for"):
+        call(bomb, "judges")
+    assert asked[0].headers["accept-encoding"] == "identity"
+    monkeypatch.setattr("votecast.client.calls._LONGEST_ANSWER", 1000)
+    with pytest.raises(ServiceError, match="is longer than 1,000 bytes"):
+        call(lambda _: httpx.Response(200, content=b" " * 1001), "judges")
+    with pytest.raises(ServiceError) as caught:
+        call(lambda _: httpx.Response(400, json={"error": {"message": "x" * 900}}), "judges")
+    assert len(str(caught.value)) < 1000
 
 
 def test_a_redirect_is_not_followed_with_the_key(call: Run) -> None:

@@ -67,8 +67,7 @@ class AsyncClient(BaseClient):
         self, prompt: Text, candidates: Sequence[Text], *, id: str | None = None, judge: str | None = None
     ) -> Reranked:
         """Rank several responses to one prompt, best first; see `Client.rerank`."""
-        body = {"id": id, "prompt": prompt, "candidates": list(candidates), "judge": judge}
-        return await self._run(self._post(Reranked, "/v1/rerank", **body))
+        return await self._run(self._rerank(candidates, id=id, prompt=prompt, judge=judge))
 
     async def leaderboard(
         self,
@@ -77,7 +76,7 @@ class AsyncClient(BaseClient):
         method: Literal["bradley_terry", "davidson", "rao_kupper"] = "bradley_terry",
     ) -> ServedLeaderboard:
         """Rank models by votes, or by predictions of votes; see `Client.leaderboard`."""
-        return await self._run(self._post(ServedLeaderboard, "/v1/leaderboard", games=list(games), method=method))
+        return await self._run(self._leaderboard(list(games), method=method))
 
     async def judges(self) -> list[ServedJudge]:
         """List the judges of the service; see `Client.judges`."""
@@ -97,6 +96,16 @@ class AsyncClient(BaseClient):
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
+    async def _request(self, step: Send) -> httpx.Response:
+        """Send a request, and receive no more of the response than is allowed."""
+        body = bytearray()
+        async with self._client.stream(step.method, step.url, content=step.body) as response:
+            self._take(response, 0)
+            async for part in response.aiter_bytes():
+                body += part
+                self._take(response, len(body))
+        return self._whole(response, bytes(body))
+
     async def _run(self, steps: Steps[T]) -> T:
         answer: object = None
         try:
@@ -106,7 +115,7 @@ class AsyncClient(BaseClient):
                     await asyncio.sleep(step)
                     continue
                 try:
-                    answer = await self._client.request(step.method, step.url, content=step.body)
+                    answer = await self._request(step)
                 except self._httpx.TransportError as error:
                     answer = error
         except StopIteration as end:

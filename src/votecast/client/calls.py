@@ -17,7 +17,9 @@ from votecast.client.service_responses import (
     Judges,
     Limits,
     Prediction,
+    Reranked,
     Response,
+    ServedLeaderboard,
 )
 from votecast.config.extras import need
 from votecast.errors import ConfigError, DataError, ServiceError
@@ -35,6 +37,8 @@ Text = str | Sequence[str | None]
 _SENT = {"id", "prompt", "response_a", "response_b", "language", "source"}
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0  # seconds
 _BUSY = {429, 503}
+_LONGEST_ANSWER = 1 << 26  # bytes
+_LONGEST_MESSAGE = 2_000  # characters of an error of the service that are shown
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class BaseClient:
             raise ConfigError("the address holds a name or key before its @, which is not allowed; give key=")
         if retries < 0 or not timeout > 0:
             raise ConfigError(f"retries is {retries} and timeout {timeout}; allowed are 0 or more, and seconds above 0")
-        headers = {"content-type": "application/json", "accept": "application/json"}
+        # the service compresses nothing: what is inflated on arrival could fill the memory
+        headers = {"content-type": "application/json", "accept": "application/json", "accept-encoding": "identity"}
         if key is not None:
             if not key or not key.isascii() or not key.isprintable():
                 raise ConfigError("the key is empty or holds characters that a header may not hold; give the key as is")
@@ -86,9 +91,57 @@ class BaseClient:
         further = b"" if rest == b"{}" else b"," + rest[1:-1]
         for first, part in in_requests(texts, limits.battles, limits.body_bytes - len(rest) - 20):
             body = b'{"battles":[' + b",".join(part) + b"]" + further + b"}"
-            found += (yield from self._send(BatchResponse, path, body, first)).predictions
-        if len(found) != len(texts):
+            answer = yield from self._send(BatchResponse, path, body, first)
+            if [each.id for each in answer.predictions] != list(map(_id_of, part)):
+                raise self._unexpected(path)
+            found += answer.predictions
+        return found
+
+    def _rerank(self, candidates: Sequence[Text], **body: object) -> Steps[Reranked]:
+        """Rank candidates; each must come back once."""
+        path = "/v1/rerank"
+        found = yield from self._post(Reranked, path, candidates=list(candidates), **body)
+        if sorted(row.get("index", -1) for row in found.ranking) != list(range(len(candidates))):
             raise self._unexpected(path)
+        return found
+
+    def _leaderboard(self, games: Sequence[Mapping[str, object]], **body: object) -> Steps[ServedLeaderboard]:
+        """Rank models; only those of the games may come back."""
+        path = "/v1/leaderboard"
+        found = yield from self._post(ServedLeaderboard, path, games=games, **body)
+        named = {game.get(side) for game in games for side in ("model_a", "model_b")}
+        ranked = [model.get("model") for model in found.models]
+        if found.games != len(games) or len(set(ranked)) != len(ranked) or not named.issuperset(ranked):
+            raise self._unexpected(path)
+        return found
+
+    def _take(self, response: httpx.Response, received: int) -> None:
+        """Check the headers of a response, and how many bytes of its body have come.
+
+        Raises:
+            ServiceError: If it is compressed, which was not asked for, or too long.
+        """
+        path = response.request.url.path
+        if (coding := response.headers.get("content-encoding", "identity").lower()) != "identity":
+            raise ServiceError(
+                f"{self._url}: the answer to {path} is encoded as {coding[:40]!r}, which was not asked for; check the "
+                "address, and what stands between",
+                status=response.status_code,
+                path=path,
+            )
+        if received > _LONGEST_ANSWER:
+            raise ServiceError(
+                f"{self._url}: the answer to {path} is longer than {_LONGEST_ANSWER:,} bytes, more than any votecast "
+                "service sends; check the address",
+                status=response.status_code,
+                path=path,
+            )
+
+    def _whole(self, response: httpx.Response, body: bytes) -> httpx.Response:
+        """Return a response that was streamed as one with its body."""
+        found: httpx.Response = self._httpx.Response(
+            response.status_code, headers=response.headers, content=body, request=response.request
+        )
         return found
 
     def _check_ready(self) -> Steps[bool]:
@@ -157,6 +210,7 @@ class BaseClient:
             message, errors = str(error["message"]), [dict(place) for place in error.get("errors") or []]
         except (ValueError, TypeError, KeyError, RecursionError):
             message, errors = found.reason_phrase or "no reason given", []
+        message = message[:_LONGEST_MESSAGE]
         for place in errors:
             here = str(place.get("path", ""))
             name, number, *field = here.split(".", 2) if "." in here else (here, "")
@@ -212,6 +266,13 @@ def in_requests(texts: Sequence[bytes], most: int, longest: int) -> Iterator[tup
         size += len(text) + 1
     if part:
         yield len(texts) - len(part), part
+
+
+def _id_of(text: bytes) -> str | None:
+    """Return the id of a battle that was sent, as the service returns it."""
+    battle = json.loads(text)
+    found = str(battle["id"]) if isinstance(battle, dict) else None
+    return found and found.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _battle(battle: object, row: int) -> object:

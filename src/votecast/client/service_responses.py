@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from votecast.types import Winner
+from votecast.types import CLASSES, ROUNDING, Winner
 
-Shares = dict[Winner, Annotated[float, Field(ge=0, le=1)]]
+
+def _check_shares(shares: dict[str, float]) -> dict[str, float]:
+    """Raise if shares are not a distribution over the three outcomes."""
+    if set(shares) != set(CLASSES) or not abs(sum(shares.values()) - 1) <= ROUNDING:
+        raise ValueError(f"the probabilities of {', '.join(shares) or 'nothing'} sum to {sum(shares.values()):.6g}")
+    return shares
+
+
+Shares = Annotated[dict[Winner, Annotated[float, Field(ge=0, le=1)]], AfterValidator(_check_shares)]
 """Probabilities of "a", "b" and "tie"."""
 
 JudgeName = dict[Literal["name", "hash"], str]

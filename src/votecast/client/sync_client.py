@@ -108,8 +108,7 @@ class Client(BaseClient):
             id: Id of the prompt, returned in the result.
             judge: As for `compare`.
         """
-        body = {"id": id, "prompt": prompt, "candidates": list(candidates), "judge": judge}
-        return self._run(self._post(Reranked, "/v1/rerank", **body))
+        return self._run(self._rerank(candidates, id=id, prompt=prompt, judge=judge))
 
     def leaderboard(
         self,
@@ -124,7 +123,7 @@ class Client(BaseClient):
                 those of a `Prediction`.
             method: How strengths are fitted.
         """
-        return self._run(self._post(ServedLeaderboard, "/v1/leaderboard", games=list(games), method=method))
+        return self._run(self._leaderboard(list(games), method=method))
 
     def judges(self) -> list[ServedJudge]:
         """List the judges of the service; requests that name no judge get the first."""
@@ -144,6 +143,16 @@ class Client(BaseClient):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _request(self, step: Send) -> httpx.Response:
+        """Send a request, and receive no more of the response than is allowed."""
+        body = bytearray()
+        with self._client.stream(step.method, step.url, content=step.body) as response:
+            self._take(response, 0)
+            for part in response.iter_bytes():
+                body += part
+                self._take(response, len(body))
+        return self._whole(response, bytes(body))
+
     def _run(self, steps: Steps[T]) -> T:
         answer: object = None
         try:
@@ -153,7 +162,7 @@ class Client(BaseClient):
                     time.sleep(step)
                     continue
                 try:
-                    answer = self._client.request(step.method, step.url, content=step.body)
+                    answer = self._request(step)
                 except self._httpx.TransportError as error:
                     answer = error
         except StopIteration as end:
