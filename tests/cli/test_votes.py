@@ -167,3 +167,24 @@ def test_nothing_but_results_on_standard_output(votecast: Callable, votes: Path,
     assert "read " in ran.err
     assert "\r" not in ran.err + ran.out
     assert "\x1b" not in ran.err + ran.out
+
+
+def test_columns_and_labels_that_are_named_are_read_and_kept(votecast: Callable, tmp_path: Path) -> None:
+    source, out = tmp_path / "survey.csv", tmp_path / "votes.jsonl"
+    source.write_text("asked,text_1,text_2,preferred\nWhy?,So.,No.,2\nWho?,I.,You.,0\n")
+    words = (
+        "--columns",
+        "prompt=asked,response_a=text_1,response_b=text_2,winner=preferred",
+        "--labels",
+        "1=a,2=b,0=tie",
+    )
+    ran = votecast("convert", source, out, *words)
+    assert ran.code == 0, ran.err
+    assert [json.loads(line)["winner"] for line in out.read_text().splitlines()] == ["b", "tie"]
+    reader = json.loads((tmp_path / "votes.jsonl.settings.json").read_text())["settings"]["reader"]
+    assert reader["columns"]["prompt"] == "asked" and reader["label_names"] == {"1": "a", "2": "b", "0": "tie"}
+    ran = votecast("predict", "--judge", "bundled:baseline", "--input", source, "--out", tmp_path / "p.csv", *words)
+    assert ran.code == 0, ran.err
+    for wrong in ("prompt", "prompt=", "prompt=a,prompt=b"):
+        ran = votecast("inspect", source, "--columns", wrong)
+        assert ran.code != 0 and "write NAME=VALUE,NAME=VALUE" in ran.err

@@ -292,6 +292,9 @@ def test_columns_and_labels_are_named_and_proposed(tmp_path: Path) -> None:
     assert read_votes(path, **options, label_names={"1": "b", "2": "a", "0": "none"}).labelled.tolist() == [1, 0, 1]
     with pytest.raises(DataError, match="row 2, column 'preferred': the label is unknown"):
         read_votes(path, **options, label_names={"1": "b", "2": "a"})
+    unvoted = tmp_path / "unvoted.csv"
+    unvoted.write_text("question,text_left,text_right\nWhy?,So.,No.\n")
+    assert len(read_votes(unvoted, **options, label_names={"1": "a"}, labels="ignored")) == 1
     with pytest.raises(DataError, match="has no column asked to read; it has question"):
         read_votes(path, columns={"prompt": "asked"})
     with pytest.raises(ConfigError, match="labels makes '1' 'left'; allowed are a, b, tie, both_bad and none"):

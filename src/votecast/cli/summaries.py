@@ -33,7 +33,6 @@ _LOWER_IS_BETTER = ("log_loss", "brier", "ece")
 _SLICED = ("log_loss", "accuracy")
 _INTERVAL = "95 % interval"
 _FEW_FILES = 5
-_SHOWN_COLUMNS = 12
 _SHOWN_COLUMNS = 10
 _BASELINES = ("uniform", "prior", "longer", "truth")
 
@@ -70,9 +69,6 @@ def show_reading(report: Mapping[str, Any], show: Callable[[str], None] = print_
         show(f"  columns that are not used: {', '.join(ignored[:_SHOWN_COLUMNS])}{more}")
     for note in report.get("notes") or []:
         show(f"  note: {note}")
-    if unused := report.get("ignored"):
-        more = f" and {len(unused) - _SHOWN_COLUMNS:,} more" if len(unused) > _SHOWN_COLUMNS else ""
-        show(f"  columns not used: {', '.join(unused[:_SHOWN_COLUMNS])}{more}")
 
 
 def show_readings(reports: Sequence[Mapping[str, Any]]) -> None:

@@ -202,7 +202,7 @@ class VoteReader:
     def _find_format(self, stream: TableStream, head: Sequence[pa.Table]) -> VoteFormat:
         """Find the format by the first rows, and begin the report."""
         names = self._names.rename(stream.names)
-        self._names.check(stream.names, stream.path)
+        self._names.check(stream.names, stream.path, votes=self._options.labels != "ignored")
         if open_ended := stream.container == "jsonl":  # the columns with a value in the first rows
             tables = [(table, name) for table in head for name in table.column_names]
             names = list(dict.fromkeys(name for table, name in tables if table[name].null_count < len(table)))

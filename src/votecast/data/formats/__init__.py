@@ -79,7 +79,7 @@ def find_format(
     if isinstance(found, Lmsys) and found.reads_labels and len(given) < len(ONE_HOT):
         lacking = ", ".join(name for name in ONE_HOT if name not in given)
         raise DataError(f"{path}: the columns {lacking} are missing beside {', '.join(given)}; votes need all three")
-    if options.label_names and not ({"winner"} & set(found.label_columns)):
+    if options.label_names and options.labels != "ignored" and "winner" not in found.label_columns:
         raise ConfigError(
             f"labels are named, and the format {found.name} has no column winner; name the column, as in --columns "
             "winner=COLUMN"

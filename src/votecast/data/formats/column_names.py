@@ -23,6 +23,7 @@ TARGETS = (
 )
 """The columns that `columns` may name."""
 
+_OF_VOTES = ("winner", "probabilities", "weight", "winner_model_a", "winner_model_b", "winner_tie")
 _OTHER_NAMES = {
     "messages_a": "conversation_a",
     "messages_b": "conversation_b",
@@ -84,9 +85,10 @@ class StandardNames:
         self.given: dict[str, str] = {}
         """The names of the file by ours, of columns that were renamed."""
 
-    def check(self, names: Sequence[str], path: str) -> None:
-        """Raise if a column that was named is not in the file."""
-        if missing := [theirs for theirs in self._columns if theirs not in names]:
+    def check(self, names: Sequence[str], path: str, *, votes: bool = True) -> None:
+        """Raise if a column that was named is not in the file; those of votes may be missing where none are read."""
+        needed = [theirs for theirs, ours in self._columns.items() if votes or ours not in _OF_VOTES]
+        if missing := [theirs for theirs in needed if theirs not in names]:
             raise DataError(f"{path} has no column {', '.join(missing)} to read; it has {', '.join(names) or 'none'}")
 
     def rename(self, names: Sequence[str]) -> list[str]:
