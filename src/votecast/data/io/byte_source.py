@@ -25,12 +25,12 @@ LEAN_BATCH_BYTES = 512 << 10
 """The same where memory counts and time does not."""
 # Enough for the magic bytes of a workbook, which stand behind its first entries.
 HEAD_BYTES = 1 << 16
-MOST_EXPANSION = 200
+MOST_EXPANSION = 50
 """How many times as large as it is stored a file may become; texts become 3 to 20 times as large."""
 FREE_BYTES = 32 << 20
 """Up to this size, how large the file was does not matter."""
-_SUSPECT_EXPANSION, _SUSPECT_BYTES = 30, 4 << 20
-_MOST_REREAD = 4 << 20  # bytes stored; what a larger file may become takes long to count
+_SUSPECT_EXPANSION, _SUSPECT_BYTES = 20, 4 << 20
+_MOST_REREAD = 8 << 20  # bytes stored; what a larger file may become takes long to count
 _CHUNK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNSUPPORTED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
