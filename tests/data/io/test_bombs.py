@@ -19,6 +19,7 @@ from tests.data.hostile import zstd_stream
 
 from votecast.data import read_votes
 from votecast.data.io import BadRow, open_table
+from votecast.data.io.parquet_pages import read_chunks, read_pages
 from votecast.errors import DataError
 
 TEXTS = ("prompt", "response_a", "response_b")
@@ -201,3 +202,32 @@ def test_a_header_beyond_all_measure_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"," * (2 << 20))
     with pytest.raises(DataError, match="a header of more than 1 MB"):
         drain(path)
+
+
+def test_a_footer_on_which_pyarrow_aborts_is_an_error(tmp_path: Path) -> None:
+    content = parquet(three(["x"]))
+    optional = b"\x25\x02\x18\x06prompt"  # of the schema; the statistics of the column are those of an optional one
+    assert content.count(optional) == 1
+    path = tmp_path / "votes.parquet"
+    path.write_bytes(content.replace(optional, b"\x25\x00\x18\x06prompt"))
+    ran = subprocess.run([sys.executable, "-c", CHILD, path], capture_output=True, text=True, check=False)
+    assert ran.stdout.split()[0] == "refused"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"data_page_version": "2.0"}, {"use_dictionary": False}, {"write_statistics": False}, {"data_page_size": 64}],
+    ids=str,
+)
+def test_pages_are_those_of_the_footer(options: dict[str, Any]) -> None:
+    texts = [None, *(f"text {number}" for number in range(400))]
+    table = pa.table({"t": texts, "l": [[text, "x"] for text in texts], "n": list(range(401))})
+    content = parquet(table, row_group_size=150, **options)
+    meta = pq.ParquetFile(io.BytesIO(content)).metadata
+    file = pa.BufferReader(content)
+    for group, chunks in enumerate(read_chunks(file)):
+        for number, chunk in enumerate(chunks):
+            stated = meta.row_group(group).column(number)
+            pages = list(read_pages(file, chunk))
+            assert sum(page.values for page in pages if not page.is_dictionary) == stated.num_values
+            assert 0 <= stated.total_uncompressed_size - sum(page.size for page in pages) < 100 * len(pages)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 _FIRST_READ, _MOST_READ = 1 << 10, 1 << 24  # bytes of a header; its statistics may hold whole texts
 _INDEX_PAGE, _DICTIONARY_PAGE = 1, 2
 _PLAIN, _PLAIN_DICTIONARY, _RLE_DICTIONARY, _DELTA_BYTE_ARRAY = 0, 2, 8, 7
+_MOST_BYTES = 1 << 62
 _Fields = dict[int, Any]
 
 
@@ -30,16 +30,44 @@ class Page:
     size: int  # bytes once it is unpacked
 
 
-def read_pages(file: pa.NativeFile, column: pq.ColumnChunkMetaData) -> Iterator[Page]:
+@dataclass(frozen=True)
+class Chunk:
+    """One column in one row group, as the footer states it."""
+
+    start: int  # byte at which its first page begins
+    values: int
+
+
+def read_chunks(file: pa.NativeFile) -> list[list[Chunk]]:
+    """Read the columns of all row groups from the footer; pyarrow aborts on one whose statistics are damaged.
+
+    Raises:
+        ValueError: If the footer is damaged.
+    """
+    end = file.size() - 8
+    length = int.from_bytes(file.read_at(4, end), "little")
+    try:
+        footer = _read_struct(file.read_at(length, end - length), 0, 0)[0]
+        groups = [[column[3] for column in group[1]] for group in footer.get(4, [])]
+        return [[_chunk(column, end) for column in columns] for columns in groups]
+    except (IndexError, KeyError, TypeError):
+        raise ValueError("the footer is damaged") from None
+
+
+def _chunk(column: _Fields, end: int) -> Chunk:
+    data = _natural(column, 9, end, _MOST_BYTES)
+    dictionary = _natural(column, 11, end, _MOST_BYTES) if 11 in column else 0
+    return Chunk(dictionary if 0 < dictionary < data else data, _natural(column, 5, end, _MOST_BYTES))
+
+
+def read_pages(file: pa.NativeFile, column: Chunk) -> Iterator[Page]:
     """Read the headers of the pages of one column in one row group.
 
     Raises:
         ValueError: If a header is damaged.
     """
-    at, values = column.data_page_offset, 0
-    if column.has_dictionary_page and 0 < (column.dictionary_page_offset or 0) < at:
-        at = column.dictionary_page_offset
-    while values < column.num_values:
+    at, values = column.start, 0
+    while values < column.values:
         header, length = _read_header(file, at)
         kind, size, packed = (_natural(header, number, at) for number in (1, 2, 3))
         data = header.get(7) if kind == _DICTIONARY_PAGE else header.get(5, header.get(8))
@@ -54,10 +82,10 @@ def read_pages(file: pa.NativeFile, column: pq.ColumnChunkMetaData) -> Iterator[
         at += length + packed
 
 
-def _natural(fields: _Fields, number: int, at: int) -> int:
+def _natural(fields: _Fields, number: int, at: int, most: int = 1 << 31) -> int:
     value = fields.get(number)
-    if not isinstance(value, int) or not 0 <= value < 1 << 31:
-        raise ValueError(f"the page at byte {at} has no valid header")
+    if not isinstance(value, int) or not 0 <= value < most:
+        raise ValueError(f"the header at byte {at} is damaged")
     return value
 
 
@@ -89,7 +117,7 @@ def _read_struct(data: bytes, at: int, depth: int) -> tuple[_Fields, int]:
 
 
 def _read_value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
-    if depth > 8:
+    if depth > 16:
         raise ValueError("a page header is nested too deeply")
     if kind in (1, 2):  # true and false stand in the type
         return kind == 1, at
@@ -102,9 +130,25 @@ def _read_value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
     if kind == 8:
         length, at = _read_varint(data, at)
         return None, at + length
+    if kind in (9, 10):
+        return _read_list(data, at, depth)
     if kind == 12:
         return _read_struct(data, at, depth + 1)
     raise ValueError(f"a page header has a field of the unknown type {kind}")
+
+
+def _read_list(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
+    size, kind = data[at] >> 4, data[at] & 15
+    at += 1
+    if size == 15:
+        size, at = _read_varint(data, at)
+    found = []
+    for _ in range(size):
+        item, at = (None, at + 1) if kind in (1, 2) else _read_value(data, at, kind, depth + 1)
+        found.append(item)
+        if at > len(data):
+            raise IndexError
+    return found, at
 
 
 def _read_integer(data: bytes, at: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from votecast.data.io.byte_source import ByteSource
 from votecast.data.io.decoded_rows import decode_parts, decoded_type
-from votecast.data.io.parquet_pages import Page, read_pages
+from votecast.data.io.parquet_pages import Chunk, Page, read_chunks, read_pages
 from votecast.data.io.stream import LARGEST_ROW, BadRow, RawBatch, Reject
 from votecast.errors import DataError
 
@@ -95,8 +95,11 @@ class _ParquetParts:
         meta, count = self._file.metadata, 0
         if meta.num_columns > _MOST_LEAVES:
             raise self._too_much(f"{meta.num_columns:,} columns, with those inside lists and objects")
-        for group in range(meta.num_row_groups):
-            rows, encoded = self._plan(group)
+        chunks = read_chunks(self._handle)
+        if [len(columns) for columns in chunks] != [meta.num_columns] * meta.num_row_groups:
+            raise ValueError("the footer names other columns in some row groups")
+        for group, columns in enumerate(chunks):
+            rows, encoded = self._plan(group, columns)
             file = self._read_encoded(encoded) if encoded else self._file
             for batch in file.iter_batches(batch_size=rows, row_groups=[group], use_threads=False):
                 yield batch
@@ -104,22 +107,22 @@ class _ParquetParts:
                 if count % _RELEASE_EVERY == 0:
                     pa.default_memory_pool().release_unused()  # the decoder's pages would pile up in the allocator
 
-    def _plan(self, group: int) -> tuple[int, list[str]]:
+    def _plan(self, group: int, chunks: list[Chunk]) -> tuple[int, list[str]]:
         """Return how many rows to decode at a time, and the columns whose dictionaries must be kept."""
-        meta = self._file.metadata.row_group(group)
-        pages = [list(read_pages(self._handle, meta.column(i))) for i in range(meta.num_columns)]
+        count = max(self._file.metadata.row_group(group).num_rows, 1)
+        pages = [list(read_pages(self._handle, chunk)) for chunk in chunks]
         if (at_once := sum(max((page.size for page in column), default=0) for column in pages)) > _MOST_AT_ONCE:
             raise self._too_much(f"pages that unpack to {at_once >> 20} MB at once")
         usual = longest = 0.0  # bytes of a row: on average in the fullest pages, and at most
         lists = 0  # bytes of all lists of the row group, at most
         encoded: list[str] = []
         for number, column in enumerate(pages):
-            schema, values = self._file.metadata.schema.column(number), meta.column(number).num_values
+            schema, values = self._file.metadata.schema.column(number), chunks[number].values
             size = sum(page.size for page in column)
             fullest = max(
                 (page.size / page.values for page in column if page.values and not page.is_dictionary), default=0
             )
-            usual += fullest * values / max(meta.num_rows, 1)
+            usual += fullest * values / count
             value = self._longest_value(group, number, column)
             shared = sum(page.values for page in column if page.uses_dictionary or page.shares_prefixes)
             if schema.max_repetition_level == 0:
