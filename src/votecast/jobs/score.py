@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from votecast import __version__
-from votecast.artifacts import CONFIG_NAME, KIND
+from votecast.artifacts import CONFIG_NAME, KIND, read_json
 from votecast.config import merge_settings
 from votecast.data.battles import Battles
 from votecast.data.outputs.score_files import CONTENT, SCORES, ScoreWriter, described_of
@@ -230,7 +230,7 @@ class _ScoreRun(BattlesRun):
 
 def _is_judge(folder: Path) -> bool:
     try:
-        config = json.loads((folder / CONFIG_NAME).read_text("utf-8"))
+        config = read_json(folder / CONFIG_NAME)
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(config, dict) and config.get("kind") == KIND

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from votecast import __version__
-from votecast.artifacts import atomic_folder, check_free
+from votecast.artifacts import atomic_folder, check_free, read_json
 from votecast.errors import JudgeError
 from votecast.judges.composite import CompositeModel
 from votecast.types import Progress, no_progress
@@ -68,9 +68,9 @@ def export_judge(judge: TrainedJudge, folder: str | Path, *, progress: Progress 
 def check_exportable(folder: Path) -> None:
     """Refuse a judge folder on a causal model before its weights are loaded; other faults are left to loading."""
     try:
-        recipe = json.loads((folder / "config.json").read_text("utf-8"))["recipe"]
+        recipe = read_json(folder / "config.json")["recipe"]
         name, family = recipe["name"], recipe["family"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     if family == "decoder":
         raise JudgeError(f"{name} is of the family {family}; {_CAUSAL}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from votecast.artifacts import CARD_NAME, CONFIG_NAME, read_folder, write_folder
+from votecast.artifacts import CARD_NAME, CONFIG_NAME, open_folder, read_folder, write_folder
 from votecast.config.extras import PINNED
 from votecast.errors import ArtifactError, ConfigError
 from votecast.judges.judge_folder import BESIDE, resolve_beside
@@ -105,11 +105,11 @@ def copy_judge(source: Path, pack: Path, bases: Mapping[str, Path]) -> tuple[str
     from votecast.models.neural.weight_files import weight_files, weights_digest
 
     target, packed = pack / "judge", []
-    # nothing else that the folder holds is packed
-    for name in (*read_folder(source).config["files"], CONFIG_NAME, CARD_NAME):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        if (source / name).is_file():
-            shutil.copyfile(source / name, target / name)
+    with open_folder(source) as opened:  # nothing else that the folder holds is packed
+        for name in (*opened.config["files"], CONFIG_NAME, CARD_NAME):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            if (source / name).is_file():
+                shutil.copyfile(source / name, target / name, follow_symlinks=False)
     for number, (name, folder) in enumerate(bases.items()):
         place, digest = f"base/{number}", weights_digest(weight_files(folder))
         packed.append({"name": name, "place": place, "sha256": digest})
