@@ -5,7 +5,8 @@
 Each command is first run undisturbed, which gives its bytes and its time. Then it is started again and again and killed
 after a random share of that time, until it comes to its end; its folder is compared, file by file, hidden ones too, and
 removed, and the next round begins, until so many kills are done, the same share of them in each command. `train`,
-`predict` and `score` are run again with --resume; `convert`, `calibrate` and `rank` as they are.
+`predict` and `score` are run with --resume; `convert`, `calibrate` and `rank` with --overwrite: a kill may come when
+the output is in place.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from pathlib import Path
 
 VOTES, ROWS = 240, 6000
 VERBS = ["train", "predict", "score", "convert", "calibrate", "rank"]
-SCORE = "score --model recipe:internlm2_reward --small --input {folder}/votes.csv --out {{out}}/scores.parquet"
+SCORE = "score --model recipe:internlm2_reward --small --input {folder}/votes.csv --out scores.parquet"
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,20 @@ class Command:
     """A command that writes into its own folder.
 
     Args:
-        words: The words after `votecast`; {out} stands for the folder.
+        words: The words after `votecast`; outputs are named relative to its round, in which it runs.
         folder: Where its rounds are made.
-        again: Further words when it is run again after a kill.
+        again: The word that lets it run again after a kill.
     """
 
     words: list[str]
     folder: Path
     again: tuple[str, ...] = ()
 
-    def start(self, out: Path, *further: str) -> subprocess.Popen[bytes]:
-        """Start the command in a child process."""
-        command = [sys.executable, "-m", "votecast", *(word.format(out=out) for word in self.words), *further]
+    def start(self, out: Path) -> subprocess.Popen[bytes]:
+        """Start the command in a child process, in the folder of a round."""
+        command = [sys.executable, "-m", "votecast", *self.words, *self.again]
         with (self.folder / "complaints.txt").open("wb") as complaints:
-            return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=complaints)
+            return subprocess.Popen(command, cwd=out, stdout=subprocess.DEVNULL, stderr=complaints)
 
     def complaints(self) -> str:
         """Return the standard error of the last child."""
@@ -86,7 +87,7 @@ def one_round(command: Command, out: Path, seconds: float, most: int, dice: rand
     """Start, kill and resume until the command finishes; return the kills."""
     kills = 0
     while True:
-        child = command.start(out, *command.again)
+        child = command.start(out)
         try:
             patience = None if kills == most else dice.uniform(0, seconds)
             if child.wait(patience):
@@ -112,12 +113,12 @@ def commands(folder: Path, recipe: str, only: list[str]) -> dict[str, Command]:
     make(f"simulate --rows {ROWS} --no-votes --out {folder}/test.csv")
     make(f"train baseline --small --train {folder}/votes.csv --out {folder}/judge")
     made = {
-        "train": command(f"train {recipe} --small --train {folder}/votes.csv --out {{out}}/judge", "--resume"),
-        "predict": command(f"predict --input {folder}/test.csv --out {{out}}/predictions.parquet", "--resume"),
+        "train": command(f"train {recipe} --small --train {folder}/votes.csv --out judge", "--resume"),
+        "predict": command(f"predict --input {folder}/test.csv --out predictions.parquet", "--resume"),
         "score": command(SCORE.format(folder=folder), "--resume"),
-        "convert": command(f"convert {folder}/test.csv {{out}}/votes.parquet"),
-        "calibrate": command(f"calibrate --judge {folder}/judge --input {folder}/fresh.csv --out {{out}}/judge"),
-        "rank": command(f"rank --input {folder}/votes.csv --out {{out}}/leaderboard.csv --json {{out}}/ranks.json"),
+        "convert": command(f"convert {folder}/test.csv votes.parquet", "--overwrite"),
+        "calibrate": command(f"calibrate --judge {folder}/judge --input {folder}/fresh.csv --out judge", "--overwrite"),
+        "rank": command(f"rank --input {folder}/votes.csv --out leaderboard.csv --json ranks.json", "--overwrite"),
     }
     return {verb: made[verb] for verb in only}
 
