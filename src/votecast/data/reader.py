@@ -165,7 +165,7 @@ class VoteReader:
             convert = functools.partial(self._convert, source=source, checks=checks, release=not is_large)
             # `map` releases each batch when it is converted; a generator expression would hold it.
             is_csv = stream.container in ("csv", "tsv")
-            raw = itertools.chain.from_iterable(_slices(batch, source.rows_at_once) for batch in raw)
+            raw = itertools.chain.from_iterable(_slices(batch, source.bytes_at_once) for batch in raw)
             make_batch = functools.partial(RowBatch, empty_is_missing=is_csv, given_names=self._names.given)
             batches: Iterator[RowBatch] = map(make_batch, raw)
             for battles in map(convert, _parse_ahead(batches, source) if is_large else batches):
@@ -329,16 +329,20 @@ def _texts_apart(batch: RawBatch, count: int) -> pa.Table:
     return table
 
 
-def _slices(batch: RawBatch, rows: int | None) -> Iterator[RawBatch]:
-    """Divide a batch into parts of so many rows."""
-    if rows is None or len(batch.table) <= rows:
-        yield batch
-        return
-    for start in range(0, len(batch.table), rows):
-        numbers = batch.rows[start : start + rows]
-        here = set(numbers.tolist())
+def _slices(batch: RawBatch, size: int | None) -> Iterator[RawBatch]:
+    """Divide a batch into parts of so many bytes, or single rows."""
+    waiting = [(0, len(batch.table))]
+    while waiting:
+        start, stop = waiting.pop()
+        part = batch.table.slice(start, stop - start)
+        if size is not None and stop - start > 1 and part.nbytes > size:
+            half = (start + stop) // 2
+            waiting += [(half, stop), (start, half)]
+            continue
+        numbers = batch.rows[start:stop]
+        here = set(numbers.tolist()) if batch.repairs else set()
         repairs = {kind: [row for row in found if row in here] for kind, found in batch.repairs.items()}
-        yield replace(batch, table=batch.table.slice(start, rows), rows=numbers, repairs=repairs)
+        yield batch if size is None else replace(batch, table=part, rows=numbers, repairs=repairs)
 
 
 def _strata(battles: Battles) -> pa.ChunkedArray:

@@ -87,7 +87,7 @@ class RowFormat(VoteFormat):
     language_of: ClassVar[str] = "language"
     source_of: ClassVar[tuple[str, ...]] = ("source",)
     makes_none: ClassVar[str] = "the row has no two answers to compare"
-    rows_at_once: ClassVar[int | None] = 256
+    bytes_at_once: ClassVar[int | None] = 1 << 18
 
     def read_row(self, row: Row, repairs: set[str]) -> list[Pair]:
         """Return the pairs of one row.

@@ -70,8 +70,8 @@ class VoteFormat:
     """The columns whose cells are texts or conversations."""
     is_plain: ClassVar[bool] = False
     """Whether texts are known to be plain: then one that looks like a list is a text as it stands."""
-    rows_at_once: ClassVar[int | None] = None
-    """Rows that are converted at a time, where a row may make many battles."""
+    bytes_at_once: ClassVar[int | None] = None
+    """Bytes of rows that are converted at a time, where a row may make many battles."""
     always_voted: ClassVar[bool] = False
     """Whether every row is a vote by its nature."""
 
