@@ -5,8 +5,8 @@
 - crowd: 512 connections, each with a request at all times. Failed is what ends in anything but 200 or 429.
 - kills: one worker is killed with SIGKILL every 20 s under load. Lost is every request without a 200. A worker is
   replaced when `/ready` reports as many workers as before; shown are the seconds from each kill until then.
-- half: one worker is killed every 5 s for a minute, under half of the load that the service answers. Lost or refused is
-  every request without a 200.
+- half: one worker is killed every 5 s for a minute, if the last one is replaced, under half of its load.
+  Lost or refused is every request without a 200.
 - stop: SIGTERM under load. Accepted is every request that was written to its connection before the signal was sent;
   lost is each of them without a 200. Later ones may only be refused (503, or no connection).
 """
@@ -75,8 +75,9 @@ def half(work: Path, asked: argparse.Namespace) -> bool:
         killed, end = 0, time.monotonic() + HALF_SECONDS
         while time.monotonic() + HALF_BETWEEN < end:
             time.sleep(HALF_BETWEEN)
-            if workers := service.busiest(asked.workers):
-                os.kill(dice.choice(workers), signal.SIGKILL)
+            # one that serves: on a busy machine the last one may not be replaced yet
+            if service.workers_ready() == asked.workers:
+                os.kill(dice.choice(service.busiest(asked.workers)), signal.SIGKILL)
                 killed += 1
         found = running.outcome()
     lost = len(found) - found.count(200)

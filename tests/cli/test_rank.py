@@ -11,12 +11,13 @@ from typing import Any
 import evalica
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from tests.judges.scored import scored_votes
 from tests.leaderboard.votes import SIZES, bare_file, file_of, round_robin, sized_votes, without_votes
 
 from votecast.cli import main
-from votecast.data import read_votes
+from votecast.data import Battles, read_votes
 from votecast.data.outputs.score_files import ScoreWriter
 
 GOLDEN = Path(__file__).parents[1] / "leaderboard" / "golden.csv"
@@ -163,8 +164,6 @@ def test_votes_and_predictions_rank_together(votecast: Callable, files: Path, tm
 def test_rows_without_a_vote_are_predicted_when_no_pairs_are_given(
     votecast: Callable, files: Path, tmp_path: Path
 ) -> None:
-    from votecast.data import Battles
-
     votes = sized_votes(600, seed=2)
     mixed = Battles.concat([votes[:300], without_votes(votes[300:])])
     path = file_of(mixed, tmp_path / "mixed.jsonl")
@@ -176,12 +175,13 @@ def test_rows_without_a_vote_are_predicted_when_no_pairs_are_given(
 
 
 def test_training_prompts_need_out_of_fold_predictions(votecast: Callable, files: Path, tmp_path: Path) -> None:
-    lines = (files / "votes.csv").read_text().splitlines()
-    renamed = [lines[0], *(f"x{line}" if line[:1].isdigit() else line for line in lines[1:])]
-    (tmp_path / "renamed.csv").write_text("\n".join(renamed) + "\n")
+    votes = sized_votes(600)
+    place, field = votes.table.column_names.index("response_a"), votes.table.schema.field("response_a")
+    answers = pa.array([[f"Another answer, number {row}."] for row in range(600)], field.type)
+    other = file_of(Battles(votes.table.set_column(place, field, answers)), tmp_path / "other.jsonl")
     words = ("--judge", files / "judge", "--pairs", files / "pairs.jsonl")
-    output = refused(votecast, "--input", tmp_path / "renamed.csv", *words)
-    assert "voted rows have prompts on which the judge was trained" in output
+    output = refused(votecast, "--input", other, *words)
+    assert "600 of 600 rows have prompts on which the judge was trained" in output
     assert "holds no out-of-fold predictions of them" in output
 
 
@@ -189,13 +189,12 @@ def test_pairs_that_the_judge_knows_are_left_out(votecast: Callable, files: Path
     known = file_of(without_votes(sized_votes(600)), tmp_path / "known.jsonl")
     output = refused(votecast, "--input", files / "fresh.csv", "--judge", files / "judge", "--pairs", known)
     assert "no pair is left to predict (" in output and "the judge was trained on and are left out" in output
+    assert "For a fixed set of prompts take a judge trained on others" in output
     ran = ranked(votecast, "--judge", files / "judge", "--pairs", known)
     assert "that the judge was trained on: on these it is more confident" in " ".join(ran.out.split())
 
 
 def test_voted_rows_are_not_predicted_again(votecast: Callable, files: Path, tmp_path: Path) -> None:
-    from votecast.data import Battles
-
     votes = sized_votes(300, seed=2)
     path, more = file_of(votes, tmp_path / "votes.csv"), without_votes(sized_votes(300, seed=3))
     words = ("--input", path, "--judge", files / "judge", "--pairs")

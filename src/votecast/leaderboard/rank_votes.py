@@ -255,7 +255,11 @@ class _BoardRun:
         fresh[seen_rows(self.judge, waiting.battles)[0]] = False
         if not fresh.all():
             lost = f"{int((~fresh).sum()):,} of {len(waiting):,} pairs"
-            waiting = waiting.where(fresh, f"{lost} have prompts that the judge was trained on and are left out")
+            waiting = waiting.where(
+                fresh,
+                f"{lost} have prompts that the judge was trained on and are left out: it errs less on them than on the "
+                "votes, which would bias the ranking. For a fixed set of prompts take a judge trained on others",
+            )
         strange = sorted(set(waiting.models) - set(voted.models))
         note = f"pairs of {len(strange)} models that are not ranked are left out: {join_names(strange)}"
         kept = waiting.among(voted.models, *([note] if strange else []))
