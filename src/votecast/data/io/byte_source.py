@@ -29,8 +29,8 @@ MOST_EXPANSION = 50
 """How many times as large as it is stored a file may become; texts become 3 to 20 times as large."""
 FREE_BYTES = 32 << 20
 """Up to this size, how large the file was does not matter."""
-_SUSPECT_EXPANSION, _SUSPECT_BYTES = 20, 4 << 20
-_MOST_REREAD = 8 << 20  # bytes stored; what a larger file may become takes long to count
+_SUSPECT_EXPANSION, _SUSPECT_BYTES = 2, 1 << 20
+_MOST_REREAD = 4 << 20  # bytes stored; what a larger file may become takes long to count
 _CHUNK = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _UNSUPPORTED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x04\x22\x4d\x18": "lz4"}
@@ -122,7 +122,7 @@ class ByteSource(contextlib.ExitStack):
             )
 
     def is_suspect(self, size: int) -> bool:
-        """Return whether a small file became larger than texts do, so that it should first be read to its end."""
+        """Return whether a small file became larger than it is, so that it should first be read to its end."""
         most = max(_SUSPECT_BYTES, _SUSPECT_EXPANSION * self.bytes_on_disk)
         return 0 < self.bytes_on_disk <= _MOST_REREAD and size > most
 
