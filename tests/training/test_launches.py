@@ -69,7 +69,8 @@ def check_voice(out: str, err: str, commands: int) -> None:
     err = err.partition("error: ")[0]
     assert out.count("log loss ") == out.count("\njudge ") == commands
     assert err.count("read ") == err.count("truncated: ") == commands
-    assert "WARNING" not in err
+    warnings = [line for line in err.splitlines() if "WARNING" in line]
+    assert len(warnings) < 2 * commands and all("random weights" in line for line in warnings)
 
 
 @pytest.mark.slow

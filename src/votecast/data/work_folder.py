@@ -31,7 +31,7 @@ def work_folder(out: str | Path) -> Path:
 
 @contextlib.contextmanager
 def hold_work_folder(out: str | Path, *, resume: bool, overwrite: bool) -> Iterator[Path]:
-    """Lock the work folder of an output; remove it when the block succeeds.
+    """Lock the work folder of an output; remove it when the block succeeds in all processes of a launch.
 
     An error that ends the block gets a note that names the partial output and how to resume.
 
@@ -44,8 +44,10 @@ def hold_work_folder(out: str | Path, *, resume: bool, overwrite: bool) -> Itera
         ArtifactError: If there is partial output and neither is asked for, or another process holds the folder.
     """
     folder = work_folder(out)
-    if not current_launch().is_main:
+    launch = current_launch()
+    if not launch.is_main:
         yield folder
+        _write_json(folder / f".left-{launch.rank}", {"token": launch.token})
         return
     if _has_parts(folder) and not resume and not overwrite:
         raise ArtifactError(
@@ -66,6 +68,9 @@ def hold_work_folder(out: str | Path, *, resume: bool, overwrite: bool) -> Itera
             elif not isinstance(error, ConfigError):
                 error.add_note(f"partial output is kept in {folder}; run the same command with --resume to continue it")
             raise
+        for rank in range(1, launch.processes):  # they still read what the main process has written
+            while _read_json(folder / f".left-{rank}") != {"token": launch.token}:
+                time.sleep(0.1)
         shutil.rmtree(folder, ignore_errors=True)
         # a process that was killed just after its output was in place
         remove_leftovers(Path(out))

@@ -288,7 +288,7 @@ def test_own_family_among_the_models_is_reported() -> None:
     from votecast.reports.audit.audit_rows import predict_audit_rows
     from votecast.reports.audit.biases import ModelBiases
 
-    rows = predict_audit_rows(Oracle(battles, p), battles, allow_leak=False, draws=5, seed=0)
+    rows = predict_audit_rows(Oracle(battles, p), battles, allow_leak=False, out_of_fold=False, draws=5, seed=0)
     found = ModelBiases.of(rows, ["somebody/Juniper-7B-base"])
     assert found is not None
     assert (found.own, found.own_among) == (("juniper",), ("juniper",))
