@@ -45,7 +45,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Layout:
+class SetLayout:
     """One public set.
 
     Args:
@@ -82,7 +82,7 @@ class Layout:
 class PublicSet(RowFormat):
     """A public set, as its layout says."""
 
-    layout: ClassVar[Layout]
+    layout: ClassVar[SetLayout]
 
     def __init__(self, names: Sequence[str], head: Sequence[pa.Table], options: FormatOptions) -> None:
         super().__init__(names, head, options)
@@ -163,7 +163,7 @@ def _soft(share: float) -> Vote:
 def _strength(column: str, most: float) -> Callable[[Row], Vote]:
     """Read a preference from -most (A is much better) to most (B is much better); 0 is a tie."""
 
-    def read(row: Row) -> Vote:
+    def read_vote(row: Row) -> Vote:
         value = read_number(row, column)
         if value is None:
             return NO_VOTE
@@ -171,13 +171,13 @@ def _strength(column: str, most: float) -> Callable[[Row], Vote]:
             raise CellError(f"the preference is {value:g}; allowed are {-most:g} to {most:g}", column)
         return _soft(0.5 - value / (2 * most))
 
-    return read
+    return read_vote
 
 
 def _coded(column: str, codes: dict[float, str]) -> Callable[[Row], Vote]:
     """Read a number that names the better answer."""
 
-    def read(row: Row) -> Vote:
+    def read_vote(row: Row) -> Vote:
         value = read_number(row, column)
         if value is None:
             return NO_VOTE
@@ -185,13 +185,13 @@ def _coded(column: str, codes: dict[float, str]) -> Callable[[Row], Vote]:
             raise CellError(f"the label is {value:g}; allowed are {', '.join(f'{code:g}' for code in codes)}", column)
         return codes[value], None
 
-    return read
+    return read_vote
 
 
 def _named(column: str) -> Callable[[Row], Vote]:
     """Read the name of the winner in any spelling."""
 
-    def read(row: Row) -> Vote:
+    def read_vote(row: Row) -> Vote:
         value = row.get(column)
         key = "" if value is None else winner_key(str(value))
         if key in NO_VOTE_NAMES:
@@ -200,7 +200,7 @@ def _named(column: str) -> Callable[[Row], Vote]:
             raise CellError("the label is unknown; allowed are A>B, A=B, B>A, model_a, model_b, tie", column)
         return WINNER_NAMES[key], None
 
-    return read
+    return read_vote
 
 
 def _read_shp(row: Row) -> Vote:
@@ -309,7 +309,7 @@ def _read_tree(row: Row, repairs: set[str]) -> Iterator[tuple[Talk, list[Ranked]
 
 
 LAYOUTS = (
-    Layout(
+    SetLayout(
         name="helpsteer3",
         needs=("context", "response1", "response2", "overall_preference"),
         prompt=("context",),
@@ -319,7 +319,7 @@ LAYOUTS = (
         read_vote=_strength("overall_preference", 3),
         source="domain",
     ),
-    Layout(
+    SetLayout(
         name="helpsteer2",
         needs=("prompt", "response_1", "response_2", "preference_strength"),
         prompt=("prompt",),
@@ -328,7 +328,7 @@ LAYOUTS = (
         vote="preference_strength -3 to 3: 0 is a tie, else a soft label of 1/2 + |strength| / 6 for the better answer",
         read_vote=_strength("preference_strength", 3),
     ),
-    Layout(
+    SetLayout(
         name="ppe",
         needs=("prompt", "response_1", "response_2", "winner"),
         prompt=("prompt",),
@@ -338,7 +338,7 @@ LAYOUTS = (
         read_vote=_named("winner"),
         ids=("question_id",),
     ),
-    Layout(
+    SetLayout(
         name="shp",
         needs=("history", "human_ref_a", "human_ref_b", "labels"),
         prompt=("history",),
@@ -350,7 +350,7 @@ LAYOUTS = (
         ids=("post_id", "c_root_id_a", "c_root_id_b"),
         source="domain",
     ),
-    Layout(
+    SetLayout(
         name="pku_saferlhf",
         needs=("prompt", "response_0", "response_1", "better_response_id"),
         prompt=("prompt",),
@@ -361,7 +361,7 @@ LAYOUTS = (
         models=("response_0_source", "response_1_source"),
         source="prompt_source",
     ),
-    Layout(
+    SetLayout(
         name="webgpt",
         needs=("question", "answer_0", "answer_1", "score_0", "score_1"),
         prompt=("question",),
@@ -370,7 +370,7 @@ LAYOUTS = (
         vote="score_0 and score_1 from -1 to 1: 0 is a tie, else a soft label of (1 + score) / 2",
         read_vote=_read_webgpt,
     ),
-    Layout(
+    SetLayout(
         name="judgebench",
         needs=("question", "response_a", "response_b", "label"),
         prompt=("question",),
@@ -380,7 +380,7 @@ LAYOUTS = (
         read_vote=_named("label"),
         ids=("pair_id",),
     ),
-    Layout(
+    SetLayout(
         name="alpaca_eval",
         needs=("instruction", "output_1", "output_2", "preference"),
         prompt=("instruction", "input"),
@@ -391,7 +391,7 @@ LAYOUTS = (
         models=("generator_1", "generator_2"),
         source="dataset",
     ),
-    Layout(
+    SetLayout(
         name="llmbar",
         needs=("input", "output_1", "output_2", "label"),
         prompt=("input",),
@@ -400,21 +400,21 @@ LAYOUTS = (
         vote="label: 1 is A, 2 is B",
         read_vote=_coded("label", {1: "a", 2: "b"}),
     ),
-    Layout(
+    SetLayout(
         name="nectar",
         needs=("prompt", "answers"),
         prompt=("prompt",),
         vote="rank of each answer: the lower is better, equal ranks are a tie; answers without a rank are not compared",
         read_ranked=_read_nectar,
     ),
-    Layout(
+    SetLayout(
         name="ultrafeedback",
         needs=("instruction", "completions"),
         prompt=("instruction",),
         vote="fine-grained_score, else overall_score of each completion: the higher is better, equal scores are a tie",
         read_ranked=_read_ultrafeedback,
     ),
-    Layout(
+    SetLayout(
         name="oasst",
         needs=("message_tree_id", "prompt"),
         prompt=("prompt",),
@@ -427,7 +427,7 @@ LAYOUTS = (
 """The public sets."""
 
 
-def _format_of(layout: Layout) -> type[PublicSet]:
+def _format_of(layout: SetLayout) -> type[PublicSet]:
     """Return the format of a layout."""
     is_ranked = layout.read_ranked is not None
     answers = () if is_ranked else layout.answers

@@ -63,7 +63,7 @@ def _check_messages(source: ByteSource, handle: pa.NativeFile, at: int) -> None:
             length, at = mark, at - 4
         if length <= 0:
             return
-        message = _Table.root(handle.read_at(length, at + 8))
+        message = _FlatTable.root(handle.read_at(length, at + 8))
         body, packed = at + 8 + length, message.integer(3, "<q")
         kind, rows = message.integer(1, "<B"), message.table(2)
         if kind == _DICTIONARY and rows is not None:
@@ -81,7 +81,7 @@ def _check_messages(source: ByteSource, handle: pa.NativeFile, at: int) -> None:
         at = body + packed
 
 
-class _Table:
+class _FlatTable:
     """A table of a FlatBuffer: its fields by number."""
 
     def __init__(self, data: bytes, at: int) -> None:
@@ -90,7 +90,7 @@ class _Table:
         self._fields = at - self._unpack("<i", at)
 
     @classmethod
-    def root(cls, data: bytes) -> _Table:
+    def root(cls, data: bytes) -> _FlatTable:
         """Return the outermost table."""
         return cls(data, struct.unpack_from("<I", data)[0]) if len(data) >= 4 else cls(b"\0" * 8, 0)
 
@@ -99,10 +99,10 @@ class _Table:
         place = self._place(number)
         return self._unpack(kind, place) if place else 0
 
-    def table(self, number: int) -> _Table | None:
+    def table(self, number: int) -> _FlatTable | None:
         """Return a field that is a table."""
         place = self._place(number)
-        return _Table(self._data, place + self._unpack("<I", place)) if place else None
+        return _FlatTable(self._data, place + self._unpack("<I", place)) if place else None
 
     def pairs(self, number: int) -> Iterator[tuple[int, int]]:
         """Yield the members of a field that is a vector of structs of two 64-bit integers."""

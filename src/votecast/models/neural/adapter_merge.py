@@ -58,11 +58,13 @@ def _in_fp32(network: nn.Module) -> Iterator[None]:
     computed = [layer.compute_dtype for layer in few]
 
     def widen(module: nn.Module, _: object) -> None:
+        """Put fp32 in the place of the module's own halves."""
         for p in module.parameters(recurse=False):
             if p.dtype in (torch.bfloat16, torch.float16):
                 halves[p], p.data = p.data, p.data.float()
 
     def restore(module: nn.Module, *_: object) -> None:
+        """Put the halves back."""
         for p in module.parameters(recurse=False):
             p.data = halves.pop(p, p.data)
 
